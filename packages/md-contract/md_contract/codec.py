@@ -46,6 +46,8 @@ def decode_event(payload: bytes | bytearray | memoryview) -> Event:
 
 def _classify(payload: bytes | bytearray | memoryview, error: Exception) -> UnreadableError:
     """Say why the payload is no event; slow, and only reached when it is none."""
+    if isinstance(error, UnicodeDecodeError):  # the second reading below skips over text without looking at it
+        return UnreadableError("not_json", str(error))
     try:
         fields = _fields_decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -90,6 +90,7 @@ def test_decimal_text_keeps_its_last_digit() -> None:
         (b"{", "not_json"),
         (b"nonsense", "not_json"),
         (b"\xff\xfe{}", "not_json"),
+        (dump().replace(b"BTCUSDT", b"BTC\xffSDT"), "not_json"),
         (b"[1,2]", "not_json"),
         (b'"trade"', "not_json"),
         (b"[" * 200_000, "not_json"),

@@ -1,0 +1,25 @@
+"""Fixtures that several packages use."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nats_link.testing import NatsServer
+
+RECORDINGS = Path(__file__).resolve().parent.parent / "shared" / "data"
+
+
+@pytest.fixture
+def nats_server() -> Iterator[NatsServer]:
+    """A fresh nats-server with JetStream on 127.0.0.1 and a free port."""
+    with NatsServer() as server:
+        yield server
+
+
+@pytest.fixture
+def recordings() -> Path:
+    """The folder of recorded market data, beside the repository; the test is skipped where it is absent."""
+    if not RECORDINGS.is_dir():
+        pytest.skip(f"no recordings here: expected the folder {RECORDINGS}")
+    return RECORDINGS

@@ -1,0 +1,109 @@
+"""The seams between the sockets, a venue's dialect and what feeds it. A new venue implements `Venue`, and nothing else.
+
+A dialect is pure: text in, text out, with the time as an argument. It opens no socket and reads no clock.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct, field
+
+from exchange_sim.faults import Controls
+from exchange_sim.frame import Frame, Raw
+
+Action: TypeAlias = Callable[[Controls], object]
+Output: TypeAlias = Frame | Raw | Action
+Variant: TypeAlias = int  # how a session wants its frames written; its meaning is the venue's own
+
+
+class Close(Struct, frozen=True):
+    """End a connection with this close code."""
+
+    code: int
+    reason: str
+
+
+class HttpReply(Struct, frozen=True):
+    """An answer to a GET."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Outcome(Struct):
+    """What a session makes of a text it received."""
+
+    replies: list[bytes] = field(default_factory=list)
+    close: Close | None = None
+
+
+class Session(Protocol):
+    """One client's side of the conversation."""
+
+    @property
+    def streams(self) -> Iterable[str]:
+        """The streams that the client gets now."""
+        ...
+
+    @property
+    def variant(self) -> Variant: ...
+
+    def admit(self, now_s: float) -> Close | None:
+        """Count one frame from the client, of any kind; `now_s` is monotonic. Too many of them end the session."""
+        ...
+
+    def receive(self, text: bytes) -> Outcome:
+        """Understand a request."""
+        ...
+
+
+class Playback(Protocol):
+    """What the pump drives: something that has outputs when their time has come."""
+
+    @property
+    def waits(self) -> bool:
+        """True: begins when somebody listens, holds while a client is slow, and ends. False: never waits."""
+        ...
+
+    @property
+    def paced(self) -> bool:
+        """False: everything is due as soon as it can be sent."""
+        ...
+
+    def start(self, now_ns: int) -> None: ...
+
+    def take(self, now_ns: int) -> Iterable[Output]:
+        """Return some of what is due at `now_ns`, a bounded number at a time."""
+        ...
+
+    def next_ns(self) -> int | None:
+        """Return when the next output is due, 0 for at once; None when there will never be one."""
+        ...
+
+
+class Venue(Protocol):
+    """A venue's dialect."""
+
+    @property
+    def symbols(self) -> Iterable[str]: ...
+
+    def open(self, target: str) -> Session | None:
+        """Return a session for a WebSocket request; None when the venue serves no sockets at this path."""
+        ...
+
+    def get(self, target: str, now_ns: int) -> HttpReply:
+        """Answer a GET."""
+        ...
+
+    def encode(self, frame: Frame, variant: Variant) -> bytes:
+        """Return the text of a frame for sessions of this variant."""
+        ...
+
+    def route(self, stream: str) -> tuple[str, str]:
+        """Return the kind and the symbol of a stream, for counters."""
+        ...
+
+    def shutdown_notice(self, now_ns: int) -> Frame:
+        """Return the message that asks clients to leave."""
+        ...
