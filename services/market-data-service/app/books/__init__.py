@@ -1,0 +1,1 @@
+"""Local order books: pure rules, no clock and no socket."""

@@ -1,0 +1,7 @@
+"""The feed: sockets and REST of one provider, from frame to published event."""
+
+from app.feed.clock import Clock
+from app.feed.connection import Connection, ConnectionState
+from app.feed.feed import Feed
+
+__all__ = ["Clock", "Connection", "ConnectionState", "Feed"]

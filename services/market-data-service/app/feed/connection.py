@@ -1,0 +1,54 @@
+"""Where one connection stands: a table of states, and the facts that /health shows."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class ConnectionState(StrEnum):
+    WAITING = "waiting"  # for its turn to connect
+    CONNECTING = "connecting"
+    SUBSCRIBING = "subscribing"  # open; not every subscription has been answered
+    LIVE = "live"
+    STOPPED = "stopped"
+
+
+class Sign(StrEnum):
+    DIALLED = "dialled"
+    OPENED = "opened"
+    SUBSCRIBED = "subscribed"
+    LOST = "lost"
+    STOPPED = "stopped"
+
+
+TRANSITIONS: Final[dict[tuple[ConnectionState, Sign], ConnectionState]] = {
+    (ConnectionState.WAITING, Sign.DIALLED): ConnectionState.CONNECTING,
+    (ConnectionState.CONNECTING, Sign.OPENED): ConnectionState.SUBSCRIBING,
+    (ConnectionState.CONNECTING, Sign.LOST): ConnectionState.WAITING,
+    (ConnectionState.SUBSCRIBING, Sign.SUBSCRIBED): ConnectionState.LIVE,
+    (ConnectionState.SUBSCRIBING, Sign.LOST): ConnectionState.WAITING,
+    (ConnectionState.LIVE, Sign.LOST): ConnectionState.WAITING,
+    **{(state, Sign.STOPPED): ConnectionState.STOPPED for state in ConnectionState},
+}
+
+
+@dataclass(slots=True)
+class Connection:
+    """One connection as people see it. Times are wall-clock ns UTC."""
+
+    symbols: tuple[str, ...]
+    state: ConnectionState = ConnectionState.WAITING
+    state_since_ns: int = 0
+    attempts: int = 0  # connections tried
+    opens: int = 0  # connections that came about
+    failures: int = 0  # connections ended by an error of ours
+    frames: int = 0  # of any kind
+    last_recv_ns: int | None = None  # of a data frame
+    last_end: str | None = None  # how the last connection or attempt ended
+
+    def note(self, sign: Sign, wall_ns: int) -> None:
+        """Move on by the table; a sign that means nothing in the present state changes nothing."""
+        state = TRANSITIONS.get((self.state, sign), self.state)
+        if state is not self.state:
+            self.state = state
+            self.state_since_ns = wall_ns

@@ -1,0 +1,133 @@
+"""REST: one polite client for all connections of a feed.
+
+One request at a time, inside the venue's weight budget; a topic asked for again and again is slowed down; 429 and 418
+close the client for as long as the venue says.
+"""
+
+import asyncio
+from collections import deque
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+import structlog
+
+from app.feed.clock import Clock
+from app.liveness.backoff import BASE_S, CAP_S, TokenBucket
+from app.providers.provider import Fetch
+
+TIMEOUT_S: Final = 20.0
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+RECENT_S: Final = 60.0
+REFUSED_WAIT_S: Final = {429: 60.0, 418: 120.0, 403: 300.0, 451: 300.0}  # when the venue does not say how long
+
+_log = structlog.get_logger()
+
+
+class RestError(Exception):
+    """One request failed; `wait_s` is how long the venue wants to be left alone."""
+
+    def __init__(self, why: str, wait_s: float = 0.0) -> None:
+        self.wait_s = wait_s
+        super().__init__(why)
+
+
+def retry_after_s(status: int, header: str | None) -> float:
+    """How long to stay away after this HTTP status; 0 when it does not ask for it."""
+    if status not in REFUSED_WAIT_S:
+        return 0.0
+    if header is not None and header.strip().isdecimal():
+        return min(float(header), 3 * 86_400.0)
+    return REFUSED_WAIT_S[status]
+
+
+class Rest:
+    """GETs what conversations want. Use as an async context manager."""
+
+    def __init__(self, base_url: str, *, weight_per_min: int, clock: Clock) -> None:
+        self.requests = 0
+        self.errors = 0
+        self._base_url = base_url.rstrip("/")
+        self._clock = clock
+        self._budget = TokenBucket(weight_per_min, 60.0)
+        self._turn = asyncio.Lock()
+        self._closed_until = 0.0
+        self._recent: dict[str, deque[float]] = {}  # topic -> when it was asked for lately
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, fetch: Fetch) -> tuple[bytes, int]:
+        """Return the body and when it was received (wall-clock ns), however often that takes."""
+        while True:
+            try:
+                return await self.get_once(fetch)
+            except RestError as error:
+                if self.errors == 1:
+                    _log.warning("REST request failed; trying again", topic=fetch.topic, why=str(error))
+
+    async def get_once(self, fetch: Fetch) -> tuple[bytes, int]:
+        """Try once.
+
+        Raises:
+            RestError: no 2xx answer came.
+        """
+        await self._sleep(self._politeness_s(fetch.topic))
+        async with self._turn:
+            await self._admission(fetch.weight)
+            self.requests += 1
+            try:
+                return await self._request(fetch.path)
+            except RestError as error:
+                self.errors += 1
+                self._closed_until = max(self._closed_until, self._now() + error.wait_s)
+                raise
+
+    async def _request(self, path: str) -> tuple[bytes, int]:
+        if self._session is None:
+            raise RestError("the client is not open")
+        try:
+            async with self._session.get(self._base_url + path) as response:
+                if not response.ok:
+                    wait_s = retry_after_s(response.status, response.headers.get("Retry-After"))
+                    raise RestError(f"HTTP {response.status} from {response.url.host}", wait_s)
+                body = bytearray()
+                async for chunk in response.content.iter_chunked(1 << 16):
+                    body += chunk
+                    if len(body) > MAX_BODY_BYTES:
+                        raise RestError(f"answer longer than {MAX_BODY_BYTES} bytes")
+                return bytes(body), self._clock.wall_ns()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise RestError(f"{type(error).__name__}: {error}") from None
+
+    async def _admission(self, weight: int) -> None:
+        """Wait for the end of a ban, and for the budget."""
+        while (wait_s := self._closed_until - self._now()) > 0.0:
+            await self._sleep(wait_s)
+        while wait_s := self._budget.wait_s(self._now(), weight):
+            await self._sleep(wait_s)
+
+    def _politeness_s(self, topic: str) -> float:
+        """A wait that grows with how often this topic was asked for within the last minute."""
+        now = self._now()
+        recent = self._recent.setdefault(topic, deque(maxlen=16))
+        while recent and recent[0] < now - RECENT_S:
+            recent.popleft()
+        ceiling = min(CAP_S, BASE_S * 2.0 ** (len(recent) - 1)) if recent else 0.0
+        recent.append(now)
+        return self._clock.uniform() * ceiling
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds > 0.0:
+            await self._clock.sleep(seconds)
+
+    def _now(self) -> float:
+        return self._clock.monotonic_ns() / 1e9

@@ -1,0 +1,160 @@
+"""Prometheus metrics, read from the parts' own counters when somebody asks for them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from app.bus import Bus
+from app.feed import Feed
+from md_contract.events import TYPE_OF, BookL2, Quote, Trade
+from md_contract.units import NS_PER_S
+from nats_link import Link
+
+_OUTCOMES: Final = ("delivered", "conflated", "dropped", "spilled")
+_OF_SYMBOLS: Final = (Trade, Quote, BookL2)
+_FEED_COUNTERS: Final[dict[str, tuple[str, Callable[[Feed], int]]]] = {
+    "frames": ("Frames read off sockets.", lambda feed: feed.frames),
+    "reconnects": ("Connections made again after one was lost.", lambda feed: feed.reconnects),
+    "rest_requests": ("REST requests made.", lambda feed: feed.rest.requests),
+    "rest_errors": ("REST requests that failed.", lambda feed: feed.rest.errors),
+    "gaps": ("Holes seen in trade ids.", lambda feed: feed.counters.gaps),
+    "missing_trades": ("Trades missing in those holes.", lambda feed: feed.counters.missing_trades),
+    "late_trades": ("Trades that filled a hole after it was reported.", lambda feed: feed.counters.late_trades),
+    "duplicate_trades": ("Trades that came twice, published once.", lambda feed: feed.counters.duplicate_trades),
+    "sequence_restarts": ("Times a trade sequence began anew.", lambda feed: feed.counters.sequence_restarts),
+    "stale_quotes": ("Quotes older than one already published.", lambda feed: feed.counters.stale_quotes),
+    "book_resyncs": ("Order books given up and built anew.", lambda feed: feed.counters.books.resyncs),
+    "stale_snapshots": ("Book snapshots too old to be used.", lambda feed: feed.counters.books.stale_snapshots),
+    "subscriptions_refused": ("Refused subscriptions.", lambda feed: feed.counters.subscriptions_refused),
+}
+
+
+class ServiceCollector(Collector):
+    """Makes every series anew on each scrape; symbols are the configured ones, so their number is bounded."""
+
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        bus: Bus,
+        feeds: Mapping[str, Feed],
+        link: Link | None,
+        loop_lag_s: Callable[[], float],
+    ) -> None:
+        """Collect from these parts.
+
+        Args:
+            symbols: the only values of the label `symbol`.
+            bus: its ledger.
+            feeds: by provider name.
+            link: the connection to NATS; None when the service runs without.
+            loop_lag_s: how late the event loop lately was, in seconds.
+        """
+        self._symbols = symbols
+        self._bus = bus
+        self._feeds = feeds
+        self._link = link
+        self._loop_lag_s = loop_lag_s
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._events()
+        yield from self._sinks()
+        yield from self._provider_feeds()
+        yield from self._nats()
+        yield GaugeMetricFamily(
+            "md_event_loop_lag_seconds", "How late the event loop lately ran a timer.", value=self._loop_lag_s()
+        )
+
+    def _events(self) -> Iterator[Metric]:
+        received = CounterMetricFamily("md_events_received", "Events the bus was given.", labels=["type"])
+        for cls, account in self._bus.buffers[0].accounts.items():
+            received.add_metric([TYPE_OF[cls]], account.received)
+        yield received
+        last = GaugeMetricFamily(
+            "md_last_event_timestamp_seconds",
+            "When the newest event came in, Unix time; absent until there is one.",
+            labels=["type", "symbol"],
+        )
+        for cls in _OF_SYMBOLS:
+            newest = self._bus.last_recv[cls]
+            for symbol in self._symbols:
+                if symbol in newest:
+                    last.add_metric([TYPE_OF[cls], symbol], newest[symbol] / NS_PER_S)
+        yield last
+
+    def _sinks(self) -> Iterator[Metric]:
+        events = CounterMetricFamily(
+            "md_sink_events", "What became of the events at each sink.", labels=["sink", "type", "outcome"]
+        )
+        queued = GaugeMetricFamily("md_sink_queued_events", "Events in the sink's buffer.", labels=["sink", "type"])
+        fill = GaugeMetricFamily("md_sink_fill_ratio", "Queued events over the buffer's capacity.", labels=["sink"])
+        saturated = GaugeMetricFamily(
+            "md_sink_saturated", "1 while the sockets are not read because of this sink.", labels=["sink"]
+        )
+        saturations = CounterMetricFamily("md_sink_saturations", "Times the sink became saturated.", labels=["sink"])
+        failures = CounterMetricFamily("md_sink_failures", "Events whose hand-over failed.", labels=["sink"])
+        for buffer in self._bus.buffers:
+            for cls, account in buffer.accounts.items():
+                for outcome in _OUTCOMES:
+                    events.add_metric([buffer.name, TYPE_OF[cls], outcome], getattr(account, outcome))
+                queued.add_metric([buffer.name, TYPE_OF[cls]], account.queued)
+            fill.add_metric([buffer.name], buffer.fill_ratio)
+            saturated.add_metric([buffer.name], buffer.saturated)
+            saturations.add_metric([buffer.name], buffer.saturations)
+            failures.add_metric([buffer.name], buffer.failures)
+        yield from (events, queued, fill, saturated, saturations, failures)
+
+    def _provider_feeds(self) -> Iterator[Metric]:
+        connected = GaugeMetricFamily("md_feed_connected", "1 while connected to the provider.", labels=["provider"])
+        quarantined = CounterMetricFamily(
+            "md_feed_quarantined", "Frames or messages set aside, by reason.", labels=["provider", "reason"]
+        )
+        counters = [
+            (CounterMetricFamily(f"md_feed_{name}", text, labels=["provider"]), count)
+            for name, (text, count) in _FEED_COUNTERS.items()
+        ]
+        for provider, feed in self._feeds.items():
+            connected.add_metric([provider], feed.connected)
+            for reason, number in feed.quarantined.items():
+                quarantined.add_metric([provider, reason], number)
+            for family, count in counters:
+                family.add_metric([provider], count(feed))
+        yield from (connected, quarantined, *(family for family, _ in counters))
+
+    def _nats(self) -> Iterator[Metric]:
+        link = self._link
+        if link is None:
+            return
+        yield GaugeMetricFamily("md_nats_connected", "1 while connected to NATS.", value=link.connected)
+        yield GaugeMetricFamily(
+            "md_nats_pending_bytes", "Bytes handed over that are not on the wire.", value=link.pending_bytes
+        )
+        for name, text, value in (
+            ("md_nats_messages_published", "Messages handed to the connection.", link.published),
+            ("md_nats_messages_refused", "Messages the connection could not take when asked.", link.refused),
+            (
+                "md_nats_messages_lost",
+                "Messages discarded with a connection before they were sent.",
+                link.lost_on_disconnect,
+            ),
+            ("md_nats_messages_unconfirmed", "Messages sent on a connection that died, unconfirmed.", link.unconfirmed),
+            ("md_nats_reconnects", "Connections made after the first.", link.reconnects),
+            ("md_nats_errors", "Errors told by the server or the connection.", link.errors),
+        ):
+            yield CounterMetricFamily(name, text, value=value)
+
+
+def make_registry(collector: ServiceCollector) -> CollectorRegistry:
+    """A registry of its own, with the figures of the process (`process_*`) beside ours (`md_*`)."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def render(registry: CollectorRegistry) -> bytes:
+    """The text of `/metrics`."""
+    return generate_latest(registry)

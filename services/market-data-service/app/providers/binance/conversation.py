@@ -1,0 +1,210 @@
+"""One connection to Binance, without the connection."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias, Union
+
+import msgspec
+from msgspec import Struct
+
+from app.books.diff_sync import Snapshot
+from app.books.pace import NEVER, Pace
+from app.providers.binance.memory import Memory
+from app.providers.binance.streams import NAME, Depth, Quotes, Trades
+from app.providers.binance.wire import (
+    DepthData,
+    QuoteData,
+    TradeData,
+    read_answer,
+    read_fields,
+    read_snapshot,
+    read_text,
+)
+from app.providers.checks import UNREADABLE, BadFieldError
+from app.providers.provider import BookOptions, Fetch, HangUp, Notice, Send, Want
+from app.providers.requests import Request, Requests
+from md_contract.events import BookL2, Event, Status
+from md_contract.units import NS_PER_S
+
+STREAMS_PER_REQUEST: Final = 200
+REQUEST_INTERVAL_NS: Final = NS_PER_S // 3  # leaves room for ping and pong in the 5 messages a second
+REQUEST_TIMEOUT_NS: Final = 10 * NS_PER_S
+SNAPSHOT_WEIGHTS: Final = {100: 5, 500: 25, 1000: 50, 5000: 250}  # levels a side -> price
+SNAPSHOT_ROOM: Final = 50  # times the published depth, so that the market may move before a snapshot is outgrown
+
+_Reader: TypeAlias = Callable[[Any, int], Sequence[Event]]
+
+
+class BinanceConversation:
+    """The pure side of one connection: trades, quotes and a book for each symbol."""
+
+    def __init__(self, memory: Memory, symbols: Sequence[str], books: BookOptions) -> None:
+        self.due = NEVER
+        self.wants: list[Want] = []
+        self._memory = memory
+        self._symbols = tuple(symbols)
+        self._depth = books.depth
+        self._snapshot_limit = _snapshot_limit(books.depth)
+        self._pace = Pace(int(NS_PER_S / books.rate_hz))
+        self._requests = Requests(interval_ns=REQUEST_INTERVAL_NS, timeout_ns=REQUEST_TIMEOUT_NS)
+        self._request_id = 0
+        self._opened = False
+        self._books = {symbol: Depth(symbol, memory, self._after_book) for symbol in symbols}
+        self._streams = self._make_streams()
+        shapes = {
+            msgspec.defstruct("Frame", [("data", data)], tag_field="stream", tag=name, gc=False): reader
+            for name, (data, reader) in self._streams.items()
+        }
+        self._readers: dict[type[Struct], _Reader] = dict(shapes)
+        self._read: Callable[[bytes], Any] = msgspec.json.Decoder(Union[tuple(shapes)]).decode  # noqa: UP007 - made of a list
+
+    def _make_streams(self) -> dict[str, tuple[type[Struct], _Reader]]:
+        streams: dict[str, tuple[type[Struct], _Reader]] = {}
+        for symbol in self._symbols:
+            name = symbol.lower()
+            streams[f"{name}@trade"] = (TradeData, Trades(symbol, self._memory).read)
+            streams[f"{name}@bookTicker"] = (QuoteData, Quotes(symbol, self._memory).read)
+            streams[f"{name}@depth@100ms"] = (DepthData, self._books[symbol].read)
+        return streams
+
+    def opened(self, ts_recv: int, reconnect_reason: str | None) -> Sequence[Event]:
+        self._opened = True
+        names = tuple(self._streams)
+        for start in range(0, len(names), STREAMS_PER_REQUEST):
+            self._subscribe(names[start : start + STREAMS_PER_REQUEST])
+        if reconnect_reason is None:
+            return ()
+        return [self._reconnected(symbol, ts_recv, reconnect_reason) for symbol in self._symbols]
+
+    def _reconnected(self, symbol: str, ts_recv: int, reason: str) -> Status:
+        last = self._memory.sequence(symbol).last
+        detail = {"reason": reason, "last_trade_id": None if last is None else str(last)}
+        return Status(NAME, symbol, ts_recv, "reconnect", detail)
+
+    def subscribed(self) -> bool:
+        return self._opened and self._requests.settled()
+
+    def decode(self, frame: bytes, ts_recv: int) -> Sequence[Event]:
+        try:
+            message = self._read(frame)
+            return self._readers[type(message)](message.data, ts_recv)
+        except BadFieldError as error:
+            self._set_aside(error.reason, frame)
+        except UNREADABLE:
+            self._read_other(frame)
+        return ()
+
+    def _read_other(self, frame: bytes) -> None:
+        """Read what is no market data, or is none that can be understood."""
+        try:
+            fields = read_fields(frame)
+        except UNREADABLE:
+            self._set_aside("not_json", frame)
+            return
+        if "stream" in fields and "data" in fields:
+            self._read_odd_stream(_text(fields["stream"]), frame)
+        elif ("id" in fields and fields.keys() & {"result", "code", "error"}) or {"code", "msg"} <= fields.keys():
+            self._read_answer(frame)
+        elif "e" in fields and _text(fields["e"]) == "serverShutdown":
+            self._want(HangUp("serverShutdown"))
+        else:
+            self._set_aside("unknown_message", frame)
+
+    def _read_odd_stream(self, name: str, frame: bytes) -> None:
+        if name == "!serverShutdown":
+            self._want(HangUp("serverShutdown"))
+        elif name in self._streams:
+            symbol, _, kind = name.partition("@")
+            if kind.startswith("depth"):
+                self._books[symbol.upper()].sync.on_lost()
+            self._set_aside("wrong_shape", frame)
+        else:
+            self._set_aside("unknown_stream", frame)
+
+    def _read_answer(self, frame: bytes) -> None:
+        try:
+            answer = read_answer(frame)
+        except UNREADABLE:
+            self._set_aside("wrong_shape", frame)
+            return
+        request = self._requests.answered(answer.id)
+        failure = answer.failure()
+        if request is None:
+            self._set_aside("answer", frame)
+        elif failure and len(request.topics) > 1:  # one bad name fails them all: find it
+            middle = len(request.topics) // 2
+            self._subscribe(request.topics[:middle])
+            self._subscribe(request.topics[middle:])
+        elif failure:
+            self._memory.counters.subscriptions_refused += 1
+            self._want(Notice("subscription refused", {"stream": request.topics[0], "answer": failure}))
+        self.due = 0
+
+    def fetched(self, fetch: Fetch, body: bytes, ts_recv: int) -> Sequence[Event]:
+        book = self._books[fetch.topic]
+        live = False
+        try:
+            raw = read_snapshot(body)
+            bids, asks = book.changes(raw.bids), book.changes(raw.asks)
+        except (*UNREADABLE, BadFieldError):
+            self._set_aside("snapshot", body)
+            book.sync.on_snapshot_unreadable()
+        else:
+            live = book.sync.on_snapshot(Snapshot(raw.lastUpdateId, bids, asks, self._snapshot_limit, ts_recv))
+        self._after_book(fetch.topic, live)
+        return ()
+
+    def on_time(self, now: int) -> Sequence[Event]:
+        if request := self._requests.release(now):
+            self.wants.append(Send(request.frame))
+        if request := self._requests.overdue(now):
+            self.wants.append(HangUp(f"no answer to subscription request {request.id}"))
+        events = [event for symbol in self._pace.ready(now) if (event := self._top(symbol))]
+        self.due = min(self._pace.due, self._requests.due)
+        return events
+
+    def closed(self) -> Sequence[Event]:
+        events = [event for symbol in self._pace.flush() if (event := self._top(symbol))]
+        self.due = NEVER
+        return events
+
+    def _after_book(self, symbol: str, changed: bool) -> None:
+        if changed and self._pace.touch(symbol):
+            self.due = 0
+        sync = self._books[symbol].sync
+        if sync.wants_snapshot():
+            sync.asked()
+            limit = self._snapshot_limit
+            path = f"/api/v3/depth?symbol={symbol}&limit={limit}"
+            self._want(Fetch(path, symbol, SNAPSHOT_WEIGHTS[limit]))
+
+    def _top(self, symbol: str) -> BookL2 | None:
+        book = self._books[symbol].top(self._depth)
+        self._after_book(symbol, changed=False)
+        return book
+
+    def _subscribe(self, names: Sequence[str]) -> None:
+        self._request_id += 1
+        frame = msgspec.json.encode({"method": "SUBSCRIBE", "params": names, "id": self._request_id})
+        self._requests.ask(Request(self._request_id, frame, tuple(names)))
+        self.due = 0
+
+    def _set_aside(self, reason: str, frame: bytes) -> None:
+        if self._memory.quarantine.add(reason, frame):
+            sample = self._memory.quarantine.samples[reason]
+            self._want(Notice("frame set aside", {"reason": reason, "sample": sample}))
+
+    def _want(self, want: Want) -> None:
+        self.wants.append(want)
+        self.due = 0
+
+
+def _snapshot_limit(depth: int) -> int:
+    return next((limit for limit in SNAPSHOT_WEIGHTS if limit >= SNAPSHOT_ROOM * depth), max(SNAPSHOT_WEIGHTS))
+
+
+def _text(raw: msgspec.Raw) -> str:
+    """The text of a JSON string; any other value becomes the empty text."""
+    try:
+        return read_text(raw)
+    except UNREADABLE:
+        return ""

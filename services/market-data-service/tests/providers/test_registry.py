@@ -1,0 +1,24 @@
+"""The registry as a whole, and what every provider in it must say of itself."""
+
+import pytest
+
+from app.providers import PROVIDERS, UnknownProviderError, make_provider
+
+
+@pytest.mark.parametrize("name", sorted(PROVIDERS))
+def test_a_provider_bears_the_name_it_is_registered_under(name: str) -> None:
+    assert make_provider(name).name == name
+
+
+@pytest.mark.parametrize("name", sorted(PROVIDERS))
+def test_two_feeds_share_no_state(name: str) -> None:
+    one, other = make_provider(name), make_provider(name)
+    assert one.counters is not other.counters
+    assert one.quarantine is not other.quarantine
+
+
+def test_an_unknown_name_is_told_what_is_known() -> None:
+    with pytest.raises(UnknownProviderError, match=r"unknown provider 'binanse': expected one of .*binance") as caught:
+        make_provider("binanse")
+    assert caught.value.name == "binanse"
+    assert "binance" in caught.value.known

@@ -1,0 +1,177 @@
+"""The whole service as a process: simulated exchange in front, real NATS behind, signals from above."""
+
+import itertools
+import re
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from exchange_sim import ExchangeSim, MarketModel
+from md_contract.events import Trade
+from nats_link.testing import NatsServer
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+TRADES = [f"md.events.trade.{symbol}" for symbol in SYMBOLS]
+TERMS = re.compile(
+    r"(\d+) received = (\d+) delivered \+ (\d+) conflated \+ (\d+) dropped \+ (\d+) spilled \+ (\d+) queued"
+)
+
+Service = Callable[..., Any]
+
+
+def ledger(process: Any) -> dict[str, dict[str, int]]:
+    """The last line of the log, read back: outcomes by event type."""
+    last = process.log[-1]
+    assert last["event"] == "ledger", process.lines[-3:]
+    assert last["difference"] == 0
+    found = {}
+    for name, text in last.items():
+        if match := TERMS.fullmatch(str(text)):
+            outcomes = ("received", "delivered", "conflated", "dropped", "spilled", "queued")
+            row = dict(zip(outcomes, map(int, match.groups()), strict=True))
+            assert row["received"] == sum(row.values()) - row["received"]
+            found[name] = row
+    return found
+
+
+def exchange(rate: float = 1000.0) -> ExchangeSim:
+    return ExchangeSim(MarketModel(seed=7, symbols=SYMBOLS, rate=rate))
+
+
+def endpoints(sim: ExchangeSim) -> dict[str, str]:
+    return {"BINANCE_WS_URL": sim.ws_url, "BINANCE_REST_URL": sim.rest_url}
+
+
+async def test_frames_become_messages_with_contiguous_seq_and_the_ledger_says_the_same(
+    nats_server: NatsServer, service: Service, wiretap: Any
+) -> None:
+    async with (
+        exchange() as sim,
+        wiretap(nats_server.url) as tap,
+        service("run", "--symbols", "btcusdt,ETHUSDT", NATS_URL=nats_server.url, **endpoints(sim)) as process,
+    ):
+        wanted = {f"md.events.{kind}.{symbol}" for kind in ("trade", "quote", "book_l2") for symbol in SYMBOLS}
+        await tap.until(lambda: all(len(tap.on(subject)) >= 30 for subject in TRADES) and wanted <= tap.subjects, 20)
+        assert (await process.health("ready"))["reasons"] == []
+        status, stats = await process.get("/bus-stats")
+        assert status == 200
+        assert stats["sinks"]["nats"]["total"]["difference"] == 0
+        assert stats["link"]["lost_on_disconnect"] == stats["link"]["unconfirmed"] == 0
+        assert stats["link"]["published"] + stats["link"]["pending"] == stats["sinks"]["nats"]["total"]["delivered"]
+        status, metrics = await process.get("/metrics")
+        assert status == 200
+        assert 'md_feed_connected{provider="binance"} 1.0' in metrics
+        process.signal(signal.SIGTERM)
+        assert await process.ended() == 0
+        rows = ledger(process)
+        total = sum(row["delivered"] for row in rows.values())
+        await tap.until(lambda: len(tap.messages) == total)
+    for subject in tap.subjects:
+        events = tap.on(subject)
+        assert [event.seq for event in events] == list(range(1, len(events) + 1))
+        assert len({event.epoch for event in events}) == 1
+    for subject in TRADES:
+        ids = [int(event.trade_id) for event in tap.on(subject) if isinstance(event, Trade)]
+        assert ids == list(range(ids[0], ids[0] + len(ids))), "the exchange numbers its trades without holes"
+    assert all(row["queued"] == row["dropped"] == 0 for row in rows.values())
+
+
+async def test_without_nats_it_starts_says_so_once_and_recovers_by_itself(service: Service, wiretap: Any) -> None:
+    with NatsServer() as server:
+        server.stop()
+        async with exchange(200) as sim, service("run", NATS_URL=server.url, **endpoints(sim)) as process:
+            body = await process.health("not_ready")
+            assert any("NATS" in reason for reason in body["reasons"])
+            await process.queued("trade", 5)
+            server.start()
+            async with wiretap(server.url) as tap:
+                await process.health("ready")
+                await tap.until(lambda: all(len(tap.on(subject)) >= 3 for subject in TRADES))
+            process.signal()
+            assert await process.ended() == 0
+            rows = ledger(process)
+            warnings = [entry for entry in process.log if entry["level"] in ("warning", "error")]
+    assert len(warnings) == 1, warnings
+    assert "NATS" in str(warnings[0])
+    assert rows["trade"]["dropped"] == rows["trade"]["queued"] == 0
+
+
+async def test_trades_beyond_the_bound_stop_the_sockets_and_are_all_delivered_later(
+    service: Service, wiretap: Any
+) -> None:
+    with NatsServer() as server:
+        server.stop()
+        variables = {"NATS_URL": server.url, "BUS_CAPACITY": 60}
+        async with exchange(1000) as sim, service("run", **variables, **endpoints(sim)) as process:
+            await process.said("bus full: sockets are not read")
+            body = await process.health("not_ready")
+            assert any("sockets are not read" in reason for reason in body["reasons"])
+            assert body["bus"]["saturated"]
+            server.start()
+            async with wiretap(server.url) as tap:
+                await process.said("bus has room: sockets are read again")
+                await process.health("ready")
+                await tap.until(lambda: all(len(tap.on(subject)) >= 3 for subject in TRADES))
+                process.signal()
+                assert await process.ended() == 0
+                rows = ledger(process)
+    assert rows["trade"]["conflated"] == rows["trade"]["dropped"] == 0
+    assert rows["trade"]["delivered"] == rows["trade"]["received"] > 60
+    assert rows["quote"]["conflated"] > 0
+    for subject in tap.subjects:
+        assert all(b.seq == a.seq + 1 for a, b in itertools.pairwise(tap.on(subject)))
+
+
+async def test_what_nats_never_took_is_dropped_by_name_at_the_end_and_no_output_holds_a_password(
+    service: Service,
+) -> None:
+    variables = {"NATS_URL": "nats://user:canary@127.0.0.1:1,nats://canary@127.0.0.1:2", "LOG_LEVEL": "DEBUG"}
+    async with exchange(200) as sim, service("run", **variables, **endpoints(sim)) as process:
+        await process.queued("trade", 5)
+        bodies = [await process.get(path) for path in ("/health", "/bus-stats", "/metrics", "/")]
+        process.signal(signal.SIGINT)
+        assert await process.ended(10) == 0
+        rows = ledger(process)
+        dropped = await process.said("events dropped at the end")
+    assert rows["trade"]["dropped"] >= 5
+    assert "canary" not in "\n".join(process.lines) + str(bodies)
+    assert dropped["events"] == sum(row["dropped"] for row in rows.values())
+
+
+async def test_a_second_signal_ends_it_at_once_with_the_ledger(nats_server: NatsServer, service: Service) -> None:
+    async with exchange() as sim, service("run", NATS_URL=nats_server.url, **endpoints(sim)) as process:
+        await process.health("ready")
+        nats_server.pause()
+        process.signal(signal.SIGTERM)
+        await process.said("stopping")
+        started = time.monotonic()
+        process.signal(signal.SIGTERM)
+        assert await process.ended() == 1
+        assert time.monotonic() - started < 1.0
+        nats_server.resume()
+        ledger(process)
+
+
+async def test_a_frozen_nats_does_not_hold_the_stop_beyond_ten_seconds(
+    nats_server: NatsServer, service: Service
+) -> None:
+    async with exchange() as sim, service("run", NATS_URL=nats_server.url, **endpoints(sim)) as process:
+        await process.health("ready")
+        nats_server.pause()
+        process.signal()
+        assert await process.ended(10) == 0
+        nats_server.resume()
+        ledger(process)
+
+
+async def test_without_nats_by_setting_every_event_is_counted_and_let_go_by_name(service: Service) -> None:
+    async with exchange() as sim, service("run", NATS_ENABLED="false", **endpoints(sim)) as process:
+        body = await process.health("ready")
+        assert body["nats"] == {"enabled": False, "connected": False, "url": None, "last_error": None}
+        assert (await process.said("started"))["nats"] == "off: events are discarded"
+        process.signal()
+        assert await process.ended() == 0
+        assert process.log[-1]["sink"] == "discard"
+        rows = ledger(process)
+    assert rows["trade"]["delivered"] == rows["trade"]["received"] > 0

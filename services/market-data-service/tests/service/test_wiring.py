@@ -1,0 +1,61 @@
+"""The composition root itself: what it refuses, and what it does when a part dies."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.http import listen
+from app.providers import PROVIDERS
+from app.providers.binance import Binance
+from app.service import Service
+from app.settings import BadSettingsError, Settings, load
+
+
+@pytest.fixture
+def listener() -> Iterator[Any]:
+    with listen("127.0.0.1", 0) as taken:
+        yield taken
+
+
+def settings(**values: object) -> Settings:
+    return load(None, **({"nats_enabled": False, "binance_ws_url": "ws://127.0.0.1:1"} | values))
+
+
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
+def test_every_provider_that_is_known_can_be_wired(provider: str, listener: Any) -> None:
+    assert Service(settings(provider=provider), listener).feed.symbols == ("BTCUSDT", "ETHUSDT")
+
+
+def test_a_symbol_the_provider_refuses_is_told_with_its_reason(listener: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Choosy(Binance):
+        def refuse(self, symbol: str) -> str | None:
+            return f"{symbol!r} is not for us" if symbol.startswith("E") else None
+
+    monkeypatch.setitem(PROVIDERS, "binance", Choosy)
+    with pytest.raises(BadSettingsError) as refused:
+        Service(settings(), listener)
+    assert refused.value.problems == ["SYMBOLS: 'ETHUSDT' is not for us"]
+
+
+@pytest.mark.parametrize("end", ["raises", "returns"])
+async def test_a_part_that_dies_ends_the_service_with_code_1_and_the_ledger(
+    end: str, listener: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(settings(), listener)
+
+    async def die() -> None:
+        await asyncio.sleep(0)
+        if end == "raises":
+            raise OSError("no more sockets")
+
+    monkeypatch.setattr(service.feed, "run", die)
+    with capture_logs() as logs:
+        async with asyncio.timeout(5):
+            assert await service.run() == 1
+    assert [entry["event"] for entry in logs] == ["service failed", "ledger"]
+    assert {"raises": "OSError: no more sockets", "returns": "RuntimeError: feed ended by itself"}[end] == logs[0][
+        "why"
+    ]

@@ -1,0 +1,115 @@
+"""Settings: where they come from, what is refused and how that is said."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.providers import PROVIDERS
+from app.settings import BadSettingsError, Settings, env_example, load
+
+SERVICE = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def problems(**flags: object) -> list[str]:
+    with pytest.raises(BadSettingsError) as refused:
+        load(None, **flags)
+    return refused.value.problems
+
+
+def test_the_defaults_are_those_of_the_specification() -> None:
+    settings = load(None)
+    assert settings.provider == "binance"
+    assert settings.symbols == ("BTCUSDT", "ETHUSDT")
+    assert settings.binance_ws_url == "wss://stream.binance.com:9443"
+    assert settings.binance_rest_url == "https://api.binance.com"
+    assert settings.nats_url.get_secret_value() == "nats://127.0.0.1:4222"
+    assert settings.nats_enabled
+    assert (settings.http_host, settings.http_port) == ("127.0.0.1", 8891)
+    assert settings.provider in PROVIDERS
+
+
+def test_env_example_is_the_generated_one_and_sets_what_the_defaults_say(tmp_path: Path) -> None:
+    assert (SERVICE / ".env.example").read_text() == env_example(), "run: python -m app env-example > .env.example"
+    assert load(SERVICE / ".env.example") == load(None)
+
+
+def test_every_setting_has_a_description() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("HTTP_PORT=1\nBOOK_DEPTH=1\nLOG_LEVEL=error\n")
+    monkeypatch.setenv("HTTP_PORT", "2")
+    monkeypatch.setenv("BOOK_DEPTH", "2")
+    settings = load(file, http_port=3, book_depth=None)
+    assert (settings.http_port, settings.book_depth, settings.log_level) == (3, 2, "ERROR")
+
+
+def test_symbols_are_upper_case_and_each_once_in_the_order_given() -> None:
+    assert load(None, symbols=" ethusdt,BTCUSDT,,EthUsdt,").symbols == ("ETHUSDT", "BTCUSDT")
+
+
+def test_an_empty_variable_is_as_if_it_were_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PORT", "")
+    assert load(None).http_port == 8891
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("http_port", "x", "HTTP_PORT: expected a valid integer, found 'x'"),
+        ("http_port", "70000", "HTTP_PORT: expected less than or equal to 65535, found '70000'"),
+        ("symbols", "BTC USDT", "SYMBOLS: expected symbols like BTCUSDT, found 'BTC USDT'"),
+        ("symbols", "BTC.>", "SYMBOLS: expected symbols like BTCUSDT, found 'BTC.>'"),
+        ("symbols", " , ", "SYMBOLS: expected 1 to 1000 symbols separated by commas, found 0"),
+        ("log_level", "loud", "LOG_LEVEL: expected 'DEBUG', 'INFO', 'WARNING' or 'ERROR', found 'LOUD'"),
+        ("nats_enabled", "perhaps", "NATS_ENABLED: expected a valid boolean, found 'perhaps'"),
+        ("book_pub_rate_hz", "nan", "BOOK_PUB_RATE_HZ: expected a finite number, found 'nan'"),
+        ("binance_ws_url", "stream:9443", "BINANCE_WS_URL: expected a URL like wss://host:port (wss, ws)"),
+        ("binance_rest_url", "ftp://x", "BINANCE_REST_URL: expected a URL like https://host:port (https, http)"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_the_variable(
+    name: str, value: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name.upper(), value)
+    assert problems() == [line]
+
+
+def test_every_bad_value_is_told_at_once() -> None:
+    assert [line.partition(":")[0] for line in problems(http_port="x", book_depth=0)] == ["BOOK_DEPTH", "HTTP_PORT"]
+
+
+@pytest.mark.parametrize("name", ["nats_url", "binance_ws_url", "binance_rest_url"])
+@pytest.mark.parametrize(
+    "url", ["ftp://user:canary@host", "nats://user:canary@", "wss://u:canary@h:x", "//u:canary@\u2100"]
+)
+def test_a_url_that_may_hold_a_password_is_not_repeated(name: str, url: str) -> None:
+    assert "canary" not in " ".join(problems(**{name: url}))
+
+
+def test_the_settings_show_no_password() -> None:
+    settings = load(None, nats_url="nats://user:canary@host:4222")
+    assert "canary" not in f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        load(None).http_port = 1
+
+
+def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(b"HTTP_PORT=\xff\xfe")
+    with pytest.raises(BadSettingsError, match=r"\.env: expected a readable UTF-8 text file"):
+        load(file)
