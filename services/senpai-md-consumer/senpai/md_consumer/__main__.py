@@ -1,0 +1,96 @@
+"""`python -m senpai.md_consumer`: the command line."""
+
+import logging
+import sys
+from typing import Any, Final
+
+import structlog
+import typer
+
+from nats_link import redact
+from senpai.md_consumer import service
+from senpai.md_consumer.http import PortTakenError
+from senpai.md_consumer.settings import SettingsError, env_example, read_settings
+
+USAGE_ERROR: Final = 2
+FAILURE: Final = 1
+
+cli = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Rolling features and trading signals from normalised market data on NATS. Settings: environment or .env.",
+)
+log = structlog.get_logger("senpai.md_consumer")
+
+
+@cli.callback(invoke_without_command=True)
+def main(context: typer.Context) -> None:
+    """Run the service (no command), until Ctrl-C or SIGTERM."""
+    if context.invoked_subcommand is not None:
+        return
+    try:
+        settings = read_settings()
+        configure_logging(settings.log_level, settings.log_format)
+        service.run(settings)
+    except SettingsError as error:
+        raise _ended(str(error), USAGE_ERROR) from None
+    except PortTakenError as error:
+        raise _ended(str(error), FAILURE) from None
+    except Exception as error:
+        log.exception("failed", error=str(error), next="a fault in the service: please report it with this trace")
+        raise typer.Exit(FAILURE) from None
+
+
+@cli.command("env-example")
+def print_env_example() -> None:
+    """Print `.env.example`: every setting with its default."""
+    print(env_example(), end="")
+
+
+def _ended(message: str, code: int) -> typer.Exit:
+    print(f"senpai-md-consumer: {redact(message)}", file=sys.stderr)
+    return typer.Exit(code)
+
+
+def configure_logging(level: str, log_format: str) -> None:
+    """One line an event on stderr, whoever logs it; passwords in URLs are never shown."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    colors, plain = sys.stderr.isatty(), structlog.dev.plain_traceback
+    console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)
+    renderer = structlog.processors.JSONRenderer() if log_format == "json" else console
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _hide_passwords,
+                renderer,
+            ],
+        )
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+def _hide_passwords(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {name: redact(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m senpai.md_consumer")

@@ -1,0 +1,90 @@
+"""What the bus itself lost, repeated or restarted: `seq` and `epoch` of every (type, symbol). Pure.
+
+Within one epoch (one run of a producer) `seq` grows by one per message. A jump up is a hole: that many messages were
+lost on the way. A number that is not above the last is a duplicate. An epoch not seen before means that the producer
+was restarted, and that an unknown number of messages never came. Events without both numbers come from other producers
+and are not tracked.
+"""
+
+from typing import Final
+
+from msgspec import Struct, field
+
+from md_contract.events import EVENT_TYPES
+
+UNKNOWN_AMOUNT: Final = -1
+EPOCHS_KEPT: Final = 4  # of earlier producers, per stream: two that take turns are still followed
+
+
+class Stream(Struct):
+    """One (type, symbol): where it stands, and what is missing that nobody has been told of yet."""
+
+    event_type: str
+    symbol: str
+    epoch: int = 0
+    seq: int = 0
+    missing: int = 0  # UNKNOWN_AMOUNT wins over any number
+    earlier: dict[int, int] = field(default_factory=dict)  # epoch -> its last seq
+
+    def miss(self, amount: int) -> None:
+        """Note that `amount` messages of this stream will never be applied."""
+        if self.missing != UNKNOWN_AMOUNT:
+            self.missing = UNKNOWN_AMOUNT if amount == UNKNOWN_AMOUNT else self.missing + amount
+
+
+class Sequences:
+    """All streams, bounded: those beyond `max_streams` are delivered but not checked, and counted."""
+
+    def __init__(self, max_streams: int) -> None:
+        self.holes = dict.fromkeys(EVENT_TYPES, 0)  # by type: jumps in seq
+        self.missing = dict.fromkeys(EVENT_TYPES, 0)  # by type: messages those jumps stand for
+        self.duplicates = dict.fromkeys(EVENT_TYPES, 0)
+        self.new_epochs = dict.fromkeys(EVENT_TYPES, 0)
+        self.unchecked = 0  # events of streams beyond the bound
+        self._max_streams = max_streams
+        self._streams: dict[str, dict[str, Stream]] = {name: {} for name in EVENT_TYPES}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._streams.values()))
+
+    def of_type(self, event_type: str) -> dict[str, Stream]:
+        """The streams of one type by symbol, to look up without a call per message."""
+        return self._streams[event_type]
+
+    def open(self, event_type: str, symbol: str) -> Stream | None:
+        """Begin to follow a stream; None beyond the bound."""
+        if len(self) >= self._max_streams:
+            self.unchecked += 1
+            return None
+        stream = self._streams[event_type][symbol] = Stream(event_type, symbol)
+        return stream
+
+    def admit(self, stream: Stream, epoch: int, seq: int) -> bool:
+        """Move the stream to `seq` of `epoch`; False for a duplicate, which must not be applied."""
+        if epoch <= 0 or seq <= 0:
+            return True
+        if epoch != stream.epoch and not self._turn_to(stream, epoch, seq):
+            return True
+        ahead = seq - stream.seq
+        if ahead <= 0:
+            self.duplicates[stream.event_type] += 1
+            return False
+        if ahead > 1:
+            self.holes[stream.event_type] += 1
+            self.missing[stream.event_type] += ahead - 1
+            stream.miss(ahead - 1)
+        stream.seq = seq
+        return True
+
+    def _turn_to(self, stream: Stream, epoch: int, seq: int) -> bool:
+        """Make `epoch` the current one; True when it was known and its `seq` can be judged."""
+        if stream.epoch:
+            stream.earlier[stream.epoch] = stream.seq
+        known = stream.earlier.pop(epoch, None)
+        if known is None and stream.epoch:
+            self.new_epochs[stream.event_type] += 1
+            stream.miss(UNKNOWN_AMOUNT)
+        while len(stream.earlier) > EPOCHS_KEPT:
+            del stream.earlier[next(iter(stream.earlier))]
+        stream.epoch, stream.seq = epoch, seq if known is None else known
+        return known is not None

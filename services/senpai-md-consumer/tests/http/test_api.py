@@ -1,0 +1,205 @@
+"""The endpoints over a real socket, on a running service that is fed by hand."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from md_contract import codec
+
+SPECIFIED = {
+    "mid",
+    "spread_abs",
+    "spread_bps",
+    "trade_vwap_10s",
+    "trade_vwap_60s",
+    "trade_count_10s",
+    "trade_volume_10s",
+    "return_10s",
+    "realized_vol_60s",
+    "latency_ms_p50",
+    "latency_ms_p95",
+}
+
+
+async def test_root_lists_every_endpoint_and_each_of_them_answers(api: Any) -> None:
+    await api.feed(api.trade())
+    status, body = await api.get("/")
+    assert status == 200
+    listed = set(body["endpoints"])
+    assert listed >= {"/health", "/metrics", "/state/latest?symbol=", "/features/latest?symbol=", "/stats"}
+    for path in listed:
+        async with api.session.get(api.url + path.replace("symbol=", "symbol=BTCUSDT")) as response:
+            assert response.status in {200, 503}
+
+
+async def test_health_is_503_without_nats_and_says_why(api: Any) -> None:
+    status, body = await api.get("/health")
+    assert status == 503
+    assert body["status"] == "not_ready"
+    assert "NATS" in body["reasons"][0]
+    assert body["nats"]["connected"] is False
+    assert body["symbols"] == []
+
+
+async def test_health_names_the_tracked_symbols(api: Any) -> None:
+    await api.feed(api.trade("ETHUSDT"), api.quote("BTCUSDT"), api.book("BTC/USD"))
+    _, body = await api.get("/health")
+    assert body["symbols"] == ["BTC/USD", "BTCUSDT", "ETHUSDT"]
+    assert body["last_event_age_ms"] >= 0
+
+
+async def test_state_is_the_latest_of_each_kind_as_received(api: Any) -> None:
+    await api.feed(api.trade(price="100.10"), api.trade(price="100.20", second=1), api.quote(), api.book())
+    status, body = await api.get("/state/latest", symbol="BTCUSDT")
+    assert status == 200
+    assert body["symbol"] == "BTCUSDT"
+    assert body["trade"]["price"] == "100.20"
+    assert (body["quote"]["bid"], body["quote"]["ask_size"]) == ("99.99", "2")
+    assert body["book"]["bids"] == [["99.99", "1"]]
+
+
+async def test_state_is_null_where_nothing_has_come_yet(api: Any) -> None:
+    await api.feed(api.trade())
+    _, body = await api.get("/state/latest", symbol="BTCUSDT")
+    assert body["quote"] is None
+    assert body["book"] is None
+
+
+async def test_features_are_a_feature_message_with_every_specified_name(api: Any) -> None:
+    await api.feed(api.trade(price="100"), api.trade(price="101", second=1), api.quote(second=1))
+    async with api.session.get(api.url + "/features/latest?symbol=BTCUSDT") as response:
+        assert response.status == 200
+        vector = codec.decode_features(await response.read())
+    assert set(vector.features) >= SPECIFIED
+    assert vector.features["mid"] == pytest.approx(100.0)
+    assert vector.features["trade_vwap_10s"] == pytest.approx(100.5)
+    assert vector.trust.source == "binance"
+    assert vector.epoch == api.service.publisher.epoch
+
+
+async def test_a_symbol_may_be_written_in_any_case(api: Any) -> None:
+    await api.feed(api.trade("BTC/USD"), api.trade("stETH"))
+    for symbol in ("BTC/USD", "btc/usd", " Btc/Usd "):
+        assert (await api.get("/features/latest", symbol=symbol))[1]["symbol"] == "BTC/USD"
+    for symbol in ("stETH", "STETH", "steth"):
+        assert (await api.get("/state/latest", symbol=symbol))[1]["symbol"] == "stETH"
+    async with api.session.get(f"{api.url}/features/latest?symbol=BTC/USD") as response:
+        assert (await response.json())["symbol"] == "BTC/USD"
+
+
+async def test_an_unknown_symbol_is_404_and_names_the_tracked_ones(api: Any) -> None:
+    await api.feed(api.trade("ETHUSDT"), api.trade("BTCUSDT"))
+    for path in ("/state/latest", "/features/latest"):
+        status, body = await api.get(path, symbol="XYZ")
+        assert status == 404
+        assert body["error"] == "unknown symbol 'XYZ'"
+        assert body["symbols"] == ["BTCUSDT", "ETHUSDT"]
+        assert body["hint"]
+
+
+async def test_an_unknown_symbol_before_any_event_says_what_to_look_at(api: Any) -> None:
+    status, body = await api.get("/features/latest", symbol="BTCUSDT")
+    assert status == 404
+    assert body["symbols"] == []
+    assert "market-data-service" in body["hint"]
+
+
+async def test_a_missing_or_unusable_symbol_is_422_with_an_example(api: Any) -> None:
+    for path in ("/state/latest", "/features/latest"):
+        for query in ({}, {"symbol": ""}, {"symbol": "X" * 1_000}):
+            status, body = await api.get(path, **query)
+            assert status == 422
+            assert "symbol" in body["error"]
+            assert f"{path}?symbol=" in body["hint"]
+
+
+async def test_hostile_symbols_are_404(api: Any) -> None:
+    for symbol in ("__system__", "*", ">", "../etc", "\x00", "测试", "🙂", "a b", "   "):
+        status, body = await api.get("/features/latest", symbol=symbol)
+        assert (status, set(body)) == (404, {"error", "hint", "symbols"})
+
+
+async def test_other_errors_are_json_too(api: Any) -> None:
+    for path, method, expected in (("/nowhere", "GET", 404), ("/health", "POST", 405), ("/state", "DELETE", 404)):
+        status, body = await api.get(path, method)
+        assert status == expected
+        assert body["error"]
+        assert body["hint"]
+
+
+async def test_stats_add_up(api: Any) -> None:
+    await api.feed(*(api.trade(seq=seq, second=seq) for seq in (1, 2, 2, 6)), api.quote())
+    api.service.subscriber.on_message("md.events.trade.X", b"no json")
+    status, body = await api.get("/stats")
+    assert status == 200
+    assert body["ledger"]["trade"] == {
+        "received": 4,
+        "delivered": 3,
+        "conflated": 0,
+        "dropped": 1,
+        "spilled": 0,
+        "queued": 0,
+        "difference": 0,
+    }
+    assert {line["difference"] for line in body["ledger"].values()} == {0}
+    assert body["drops"]["duplicate"] == {"trade": 1}
+    assert body["bus"]["gaps"]["trade"] == 1
+    assert body["bus"]["missing"]["trade"] == 3
+    assert body["bus"]["duplicates"]["trade"] == 1
+    assert body["bad_input"]["not_json"]["count"] == 1
+    assert body["bad_input"]["not_json"]["sample"]["payload"] == "no json"
+    assert body["queue"]["fill_ratio"] == 0.0
+    assert body["nats"]["connected"] is False
+    assert body["events_per_second"] >= 0
+
+
+async def test_values_the_heart_rejects_are_counted_in_stats_and_neighbours_kept(api: Any) -> None:
+    await api.feed(
+        api.trade(price="100"),
+        api.trade(price="NaN", second=0.1),
+        api.trade(price="-5", second=0.2),
+        api.trade(size="inf", second=0.3),
+        api.trade(price="102", second=0.4),
+    )
+    _, features = await api.get("/features/latest", symbol="BTCUSDT")
+    assert features["features"]["trade_count_10s"] == 2
+    assert features["features"]["trade_vwap_10s"] == pytest.approx(101.0)
+    _, stats = await api.get("/stats")
+    assert sum(by_type["trade"] for by_type in stats["pipeline"]["rejected"].values()) == 3
+
+
+async def test_signals_are_shown_by_symbol(api: Any) -> None:
+    await api.feed(api.quote(), *(api.trade(second=second, price="100") for second in range(12)))
+    await api.feed(api.quote(second=12, bid="100.99", ask="101.01"), api.trade(second=12, price="101", size="3"))
+    _, stats = await api.get("/stats")
+    assert stats["publisher"]["outbox"]["waiting"] == 1
+    assert stats["publisher"]["outbox"]["refused"] == 1
+
+
+async def test_openapi_describes_every_endpoint_and_the_messages(api: Any) -> None:
+    _, schema = await api.get("/openapi.json")
+    assert set(schema["paths"]) == {"/", "/health", "/metrics", "/state/latest", "/features/latest", "/stats"}
+    schemas = schema["components"]["schemas"]
+    assert {"FeatureVector", "Trust", "Trade", "Quote", "BookL2", "Error"} <= set(schemas)
+    for path in ("/state/latest", "/features/latest"):
+        assert {"200", "404", "422"} <= set(schema["paths"][path]["get"]["responses"])
+    assert "<html" in await api.text("/docs")
+
+
+async def test_a_fault_is_500_json_without_a_trace(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(symbol: str) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(api.service.publisher, "features_now", broken)
+    await api.feed(api.trade())
+    status, body = await api.get("/features/latest", symbol="BTCUSDT")
+    assert status == 500
+    assert "secret" not in str(body)
+    assert (await api.get("/state/latest", symbol="BTCUSDT"))[0] == 200
+
+
+async def test_many_clients_at_once_are_served(api: Any) -> None:
+    await api.feed(api.trade())
+    answers = await asyncio.gather(*(api.get("/features/latest", symbol="BTCUSDT") for _ in range(60)))
+    assert {status for status, _ in answers} == {200}

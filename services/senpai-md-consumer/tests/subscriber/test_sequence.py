@@ -1,0 +1,98 @@
+"""Holes, duplicates and new epochs of a (type, symbol), against a plain reckoning of what was sent."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from senpai.md_consumer.subscriber.sequence import UNKNOWN_AMOUNT, Sequences, Stream
+
+
+def _stream(sequences: Sequences) -> Stream:
+    stream = sequences.open("trade", "BTCUSDT")
+    assert stream is not None
+    return stream
+
+
+def test_the_first_message_is_no_hole_wherever_it_stands() -> None:
+    sequences = Sequences(10)
+    stream = _stream(sequences)
+    assert sequences.admit(stream, epoch=1, seq=500)
+    assert stream.missing == 0
+    assert sequences.holes["trade"] == 0
+
+
+def test_a_jump_says_exactly_how_much_is_missing() -> None:
+    sequences = Sequences(10)
+    stream = _stream(sequences)
+    for seq in (1, 2, 6, 7, 10):
+        assert sequences.admit(stream, epoch=1, seq=seq)
+    assert stream.missing == 3 + 2
+    assert (sequences.holes["trade"], sequences.missing["trade"]) == (2, 5)
+
+
+def test_repeats_and_steps_back_are_duplicates() -> None:
+    sequences = Sequences(10)
+    stream = _stream(sequences)
+    admitted = [sequences.admit(stream, epoch=1, seq=seq) for seq in (5, 5, 4, 6, 1)]
+    assert admitted == [True, False, False, True, False]
+    assert sequences.duplicates["trade"] == 3
+
+
+def test_a_new_epoch_misses_an_unknown_amount_and_starts_again() -> None:
+    sequences = Sequences(10)
+    stream = _stream(sequences)
+    sequences.admit(stream, epoch=1, seq=100)
+    assert sequences.admit(stream, epoch=2, seq=1)
+    assert stream.missing == UNKNOWN_AMOUNT
+    assert sequences.new_epochs["trade"] == 1
+    assert sequences.holes["trade"] == 0
+    assert sequences.admit(stream, epoch=2, seq=2)
+    assert not sequences.admit(stream, epoch=2, seq=2)
+
+
+def test_two_producers_that_take_turns_are_both_followed() -> None:
+    sequences = Sequences(10)
+    stream = _stream(sequences)
+    admitted = [sequences.admit(stream, *at) for at in ((1, 1), (2, 1), (1, 2), (2, 2), (1, 2), (2, 4))]
+    assert admitted == [True, True, True, True, False, True]
+    assert sequences.new_epochs["trade"] == 1
+    assert sequences.missing["trade"] == 1
+
+
+def test_events_without_a_sequence_are_let_through() -> None:
+    sequences = Sequences(10)
+    stream = _stream(sequences)
+    assert all(sequences.admit(stream, epoch=epoch, seq=seq) for epoch, seq in ((0, 0), (0, 0), (0, 7), (0, 7), (3, 0)))
+    assert (stream.epoch, stream.seq, stream.missing) == (0, 0, 0)
+
+
+def test_streams_beyond_the_bound_are_not_followed_and_counted() -> None:
+    sequences = Sequences(2)
+    opened = [sequences.open("trade", symbol) for symbol in "ABCD"]
+    assert [stream is not None for stream in opened] == [True, True, False, False]
+    assert (len(sequences), sequences.unchecked) == (2, 2)
+
+
+def test_epochs_of_one_stream_are_bounded() -> None:
+    sequences = Sequences(1)
+    stream = _stream(sequences)
+    for epoch in range(1, 1_000):
+        sequences.admit(stream, epoch, 1)
+    assert len(stream.earlier) < 10
+
+
+@given(
+    lost=st.sets(st.integers(2, 60)),
+    repeated=st.lists(st.integers(1, 60), max_size=10),
+)
+def test_missing_is_what_was_lost_whatever_is_repeated(lost: set[int], repeated: list[int]) -> None:
+    """Messages 1 to 60, some lost, some delivered a second time later; after the last one it all adds up."""
+    arriving = [seq for seq in range(1, 61) if seq not in lost or seq == 60]
+    for seq in repeated:
+        if seq in arriving:
+            arriving.insert(arriving.index(seq) + 1, seq)
+    sequences = Sequences(1)
+    stream = _stream(sequences)
+    admitted = [seq for seq in arriving if sequences.admit(stream, epoch=1, seq=seq)]
+    assert admitted == sorted(set(arriving))
+    assert sequences.missing["trade"] == 60 - len(set(arriving))
+    assert sequences.duplicates["trade"] == len(arriving) - len(set(arriving))
