@@ -101,7 +101,8 @@ class Stack:
         self._stack.push_async_callback(client.close)
         for subject in ("md.events.>", "senpai.>"):
             await client.subscribe(subject, cb=self.reader.take, pending_msgs_limit=-1, pending_bytes_limit=-1)
-        await client.flush()
+        for _ in range(2):  # nats-py's PING can overtake a SUB: only the second answer proves that the server knows it
+            await client.flush()
 
     async def close_reader(self) -> None:
         await self.nats.close()
