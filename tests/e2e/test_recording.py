@@ -101,9 +101,7 @@ def assert_close(name: str, clock: int, got: float | None, expected: float | Non
     if expected is None or got is None:
         assert got is None and expected is None, f"{name} at {clock}: got {got}, expected {expected}"  # noqa: PT018 - one fact
     else:
-        assert math.isclose(got, expected, rel_tol=1e-9, abs_tol=1e-15), (
-            f"{name} at {clock}: got {got}, expected {expected}"
-        )
+        assert math.isclose(got, expected, rel_tol=1e-9), f"{name} at {clock}: got {got}, expected {expected}"
 
 
 class Latencies:

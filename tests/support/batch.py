@@ -71,7 +71,8 @@ class Batch:
     def features(self, clock: int, applied: int) -> dict[str, float | None]:
         ten, sixty = self.window(clock, applied, 10), self.window(clock, applied, 60)
         old = int(np.searchsorted(self.times[:applied], clock - 10 * NS_PER_S, side="right"))
-        returns = np.diff(np.log(self.prices[sixty]))
+        prices = self.prices[sixty]
+        returns = np.log1p(np.diff(prices) / prices[:-1])  # exact to the last digits, which a difference of logs is not
         return {
             "trade_vwap_10s": self._vwap(ten),
             "trade_vwap_60s": self._vwap(sixty),

@@ -57,7 +57,7 @@ def assess(state: SymbolState, cadence: Cadence, mono_ns: int) -> Trust:
     """Trust in a symbol that has had at least one event."""
     now, span_ns = state.clock.now, state.trades.span_ns
     silence_ns = max(mono_ns - state.mono_ns, 0)
-    disturbed = sorted(reason for reason, at in state.marks.items() if now - at < span_ns)
+    disturbed = sorted(reason for reason, at in state.marks.items() if now - at < span_ns) if state.marks else []
     warm = state.history_ns >= span_ns
     stale = silence_ns > cadence.most_silence_ns(span_ns) or state.said_stale_ns > state.mono_ns
     return Trust(

@@ -49,11 +49,14 @@ class Follower(Protocol):
 class Window(Generic[SeriesT]):
     """The events of the last `span_ns` of a series, and the followers that describe them."""
 
-    __slots__ = ("_followers", "_high", "_low", "head", "series", "span_ns")
+    __slots__ = ("_clock", "_followers", "_high", "_low", "_now", "_ts", "head", "series", "span_ns")
 
     def __init__(self, series: SeriesT, span_ns: int) -> None:
         self.series = series
         self.span_ns = span_ns
+        self._clock = series.clock
+        self._ts = series.ts
+        self._now = -1  # the clock as of the last `sync`
         self.head = 0  # first event inside, as of the last `advance`
         self._low = 0  # the followers hold the terms of the events _low:_high
         self._high = 0
@@ -67,8 +70,8 @@ class Window(Generic[SeriesT]):
 
     def advance(self) -> int:
         """Pass what has left the window; return the index of its first event (the series' length when it is empty)."""
-        ts = self.series.ts
-        edge = self.series.clock.now - self.span_ns
+        ts = self._ts
+        edge = self._clock.now - self.span_ns
         head = self.head
         length = len(ts)
         if head < length and ts[head] <= edge:
@@ -81,15 +84,15 @@ class Window(Generic[SeriesT]):
     @property
     def count(self) -> int:
         """Events inside."""
-        return len(self.series.ts) - self.advance()
+        return len(self._ts) - self.advance()
 
     def sync(self) -> int:
         """Bring the followers up to date with the clock and the series; return the number of events inside."""
-        low, high = self.advance(), len(self.series.ts)
-        old_low, old_high = self._low, self._high
-        if high == old_high and low == old_low:
-            return high - low
-        self._low, self._high = low, high
+        now, high, old_high = self._clock.now, len(self._ts), self._high
+        if now == self._now and high == old_high:
+            return high - self._low
+        low, old_low = self.advance(), self._low
+        self._now, self._low, self._high = now, low, high
         for follower in self._followers:
             lead = follower.lead
             if low + lead >= old_high:
@@ -129,7 +132,7 @@ class Window(Generic[SeriesT]):
     def after_insert(self, index: int) -> None:
         """Put in the terms that are new or changed since an event was inserted at `index`."""
         self._high += 1
-        if self.series.ts[index] <= self.series.clock.now - self.span_ns:
+        if self._ts[index] <= self._clock.now - self.span_ns:
             self.head += 1
             self._low += 1
             return

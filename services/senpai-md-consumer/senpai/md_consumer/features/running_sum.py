@@ -30,7 +30,8 @@ class RunningSum:
 
     def remove(self, part: float, roundings: int = 1) -> None:
         """Take out a part that was added before, though perhaps not at once."""
-        self.add(-part, roundings)
+        self.total -= part
+        self._rounded += roundings * abs(part) + abs(self.total)
 
     def reset(self) -> None:
         self.total = 0.0
