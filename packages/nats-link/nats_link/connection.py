@@ -222,17 +222,13 @@ class Connection:
             probe = self._probe()
             missed = 0
             while missed < options.max_outstanding_pings and not probe.done():
-                before = self._signs_of_life()
+                received = self._inbox.received  # a pong may wait behind many messages
                 await asyncio.wait({probe}, timeout=options.ping_interval_s)
-                missed = missed + 1 if self._signs_of_life() == before else 0
+                missed = missed + 1 if self._inbox.received == received else 0
             if not probe.done():
                 self.end(f"no answer for {options.ping_interval_s * options.max_outstanding_pings:g} s")
             elif (error := probe.exception()) is not None:
                 self.end(self._reason(error))
-
-    def _signs_of_life(self) -> tuple[int, int]:
-        """What moves only when the peer is alive: messages in, and messages out once the way out is full."""
-        return self._inbox.received, self._outbox.published if self._congested.is_set() else 0
 
     async def _pump(self) -> None:
         """Hand over what did not fit into the transport, as it drains."""

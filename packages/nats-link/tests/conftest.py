@@ -91,10 +91,12 @@ class FakeServer:
         self.words = b""  # sent once, after so many pongs
         self.pongs_before_words = 1
         self.max_pongs = 1_000_000
+        self.writers: list[asyncio.StreamWriter] = []
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.writers.append(writer)
         writer.write(b'INFO {"server_id":"fake","version":"2.15.1","max_payload":1048576,"headers":true}\r\n')
         pongs = 0
         try:

@@ -208,6 +208,20 @@ async def test_a_server_that_does_not_answer_is_left(
     assert "no answer" in str(link.last_error)
 
 
+async def test_a_server_that_still_sends_is_not_taken_for_dead(
+    fake_server: Any, start_link: Start, until: Until, path: str
+) -> None:
+    fake_server.max_pongs = 3
+    link = start_link(fake_server.url, [("t", "", lambda _subject, _payload: None)], ping_interval_s=0.05)
+    await until(lambda: link.connected)
+    for number in range(100):
+        fake_server.writers[0].write(b"MSG t 1 1\r\nx\r\n")
+        await until(lambda number=number: link.received > number)
+        await asyncio.sleep(0.005)
+    assert fake_server.connections == 1
+    await until(lambda: fake_server.connections == 2)
+
+
 async def test_something_else_on_the_port_is_named(start_link: Start, until: Until) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example ESMTP\r\n")
