@@ -174,4 +174,5 @@ async def test_without_nats_by_setting_every_event_is_counted_and_let_go_by_name
         assert await process.ended() == 0
         assert process.log[-1]["sink"] == "discard"
         rows = ledger(process)
-    assert rows["trade"]["delivered"] == rows["trade"]["received"] > 0
+    assert sum(row["received"] for row in rows.values()) > 0  # ready means that something has come, not which type
+    assert all(row["delivered"] == row["received"] for row in rows.values())
