@@ -2,10 +2,11 @@
 
 import logging
 import sys
-from typing import Any, Final
+from typing import Final
 
 import structlog
 import typer
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from nats_link import redact
 from senpai.md_consumer import service
@@ -53,15 +54,21 @@ def _ended(message: str, code: int) -> typer.Exit:
 
 
 def configure_logging(level: str, log_format: str) -> None:
-    """One line an event on stderr, whoever logs it; passwords in URLs are never shown."""
-    shared: list[Any] = [
+    """One line an event on stderr, whoever logs it: coloured on a terminal, else key=value; or JSON.
+
+    Passwords in URLs are never shown, and nobody's text can end a line or move the cursor.
+    """
+    shared: list[Processor] = [
         structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    colors, plain = sys.stderr.isatty(), structlog.dev.plain_traceback
-    console = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)
-    renderer = structlog.processors.JSONRenderer() if log_format == "json" else console
+    renderer: Processor
+    if log_format == "json":
+        renderer = structlog.processors.JSONRenderer()
+    elif sys.stderr.isatty():
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback, sort_keys=False)
+    else:
+        renderer = structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -79,7 +86,7 @@ def configure_logging(level: str, log_format: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                _hide_passwords,
+                _make_safe,
                 renderer,
             ],
         )
@@ -88,8 +95,16 @@ def configure_logging(level: str, log_format: str) -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
-def _hide_passwords(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {name: redact(value) if isinstance(value, str) else value for name, value in event.items()}
+def _make_safe(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if "exception" in event:
+        event["traceback"] = event.pop("exception")  # the console renderer would give it lines of its own
+    return {name: _one_line(redact(value)) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _one_line(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """uvicorn in the service's own event loop: its socket is bound before anything starts, its signals are ours."""
 
 import contextlib
+import os
 import socket
 from collections.abc import Generator
 from typing import Final
@@ -43,7 +44,9 @@ class HttpServer:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             self._socket = socket.create_server((host, port), family=family, backlog=128)
         except OSError as error:
-            raise PortTakenError(host, port, error.strerror or str(error)) from None
+            told = error.strerror or str(error)  # asyncio and socket add the address, the resolver numbers below 0
+            why = os.strerror(error.errno) if error.errno and error.errno > 0 else told
+            raise PortTakenError(host, port, why.lower()) from None
         self.host = host
         self.port: int = self._socket.getsockname()[1]
 
