@@ -113,8 +113,8 @@ def processes(options: argparse.Namespace) -> list[Process]:
     return [
         nats_server(options),
         *([] if options.provider else [simulator(options)]),
+        service(CONSUMER, options.consumer_port, ["senpai.md_consumer"], link),  # first, so that it misses nothing
         service(PRODUCER, options.producer_port, run, feed),
-        service(CONSUMER, options.consumer_port, ["senpai.md_consumer"], link),
     ]
 
 
