@@ -11,22 +11,25 @@ import typer
 
 from exchange_sim.market import MarketModel
 from exchange_sim.server import PortTakenError
-from exchange_sim.sim import ExchangeSim, Source
+from exchange_sim.sim import ExchangeSim
+from exchange_sim.sources import Source
 from exchange_sim.tape import Tape, TapeError, Times
 
 _FAILURE: Final = 1
 _USAGE: Final = 2
-_HELP: Final = """Run a local exchange that speaks Binance's WebSocket and REST protocol. Nothing it sends is real.
+_HELP: Final = """Play Binance and Bybit on one local port. Nothing it sends is real.
 
 Without --tape it invents a market: calm most of the time, with a move of 0.3 to 0.5 % within ten seconds every minute
-or two per symbol, the first after about half a minute. The same --seed invents the same market.
+or two per symbol, the first after about half a minute. The same --seed invents the same market. Binance and Bybit (spot
+and linear) tell of the same one at the same time.
 
-With --tape it plays recorded frames, several files merged by time, as soon as a client has subscribed. A slow client
-holds the tape up; nothing is dropped.
+With --tape it plays recorded frames of either venue, several files merged by time, as soon as a client has subscribed.
+A slow client holds the tape up; nothing is dropped. The other venue answers 404.
 
 Point a client at it as at Binance: ws://127.0.0.1:9443/stream?streams=btcusdt@trade for streams and
-http://127.0.0.1:9443/api/v3/depth?symbol=BTCUSDT for REST. Ask http://127.0.0.1:9443/sim/health how it is, and
-http://127.0.0.1:9443/sim/control?do=help what can be made to go wrong.
+http://127.0.0.1:9443/api/v3/depth?symbol=BTCUSDT for REST; or as at Bybit: ws://127.0.0.1:9443/v5/public/spot (or
+linear) and http://127.0.0.1:9443/v5/market/recent-trade?category=spot&symbol=BTCUSDT. Ask
+http://127.0.0.1:9443/sim/health how it is, and http://127.0.0.1:9443/sim/control?do=help what can be made to go wrong.
 """
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -74,14 +77,29 @@ def _describe(sim: ExchangeSim, source: Source) -> str:
     if isinstance(source, MarketModel):
         symbols = ", ".join(source.symbols)
         return f"an invented market of {symbols} (seed {source.seed}, about {source.rate:g} events/s)"
-    if sim.survey is None or not isinstance(source, Tape):
+    if sim.contents is None or not isinstance(source, Tape):
         return "a script"
-    survey = sim.survey
+    contents = sim.contents
+    seconds = (contents.last_ns - contents.first_ns) / 1e9
     pace = f"at speed {source.speed:g}" if source.speed else "as fast as it is read"
     times = "event times moved to now by one offset" if source.times == "now" else "original event times"
     return (
-        f"a recording of {', '.join(sim.symbols)}, {survey.streams.total()} frames in {survey.seconds:.0f} s, {pace}, "
-        f"{times}; begins when a client has subscribed"
+        f"a recording of {', '.join(sim.symbols)} on {', '.join(sim.venues)}, {contents.streams.total()} frames in "
+        f"{seconds:.0f} s, {pace}, {times}; begins when a client has subscribed"
+    )
+
+
+def _example(sim: ExchangeSim) -> str:
+    """Return paths to try."""
+    if "binance" in sim.venues:
+        return f"{sim.ws_url}/stream and {sim.rest_url}/api/v3/exchangeInfo"
+    return f"{sim.ws_url}/v5/public/spot and {sim.rest_url}/v5/market/time"
+
+
+def _settings(sim: ExchangeSim) -> str:
+    """Return the settings of market-data-service that lead here."""
+    return " or ".join(
+        f"{name.upper()}_WS_URL={sim.ws_url} {name.upper()}_REST_URL={sim.rest_url}" for name in sim.venues
     )
 
 
@@ -94,11 +112,8 @@ async def _serve(sim: ExchangeSim, what: str) -> int:
     try:
         async with sim:
             typer.echo(f"SIMULATION, no real exchange: {what}")
-            typer.echo(f"listening on {sim.ws_url}/stream and {sim.rest_url}/api/v3/exchangeInfo; Ctrl-C stops")
-            typer.echo(
-                f"next: start market-data-service with BINANCE_WS_URL={sim.ws_url} BINANCE_REST_URL={sim.rest_url}, "
-                f"or look at {sim.rest_url}/sim/health"
-            )
+            typer.echo(f"listening on {_example(sim)}; Ctrl-C stops")
+            typer.echo(f"next: start market-data-service with {_settings(sim)}, or look at {sim.rest_url}/sim/health")
             return await _until_stopped(sim, stop)
     except PortTakenError as error:
         return _complain(f"{error} with --port", _USAGE)

@@ -3,12 +3,13 @@
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, Protocol, TypeAlias
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
+from exchange_sim.frame import Frame
 from exchange_sim.hub import CLOSE, PING, PONG, TEXT, ws_frame
 from exchange_sim.venue import Close, Session
 
@@ -21,7 +22,7 @@ class Owner(Protocol):
     """Who keeps the connections."""
 
     def joined(self, connection: "Connection") -> None: ...
-    def changed(self, connection: "Connection") -> None: ...
+    def changed(self, connection: "Connection", frames: Iterable[Frame]) -> None: ...
     def left(self, connection: "Connection") -> None: ...
     def writable(self) -> None: ...
 
@@ -36,7 +37,7 @@ class Connection(WSListener):
         self.gone = False
         self.warned = False  # it was told that the server will close the connection
         self.congested = False  # more than `high_water` bytes wait for this client
-        self.connected_s = self.last_pong_s = self.last_ping_s = clock()
+        self.connected_s = self.last_pong_s = self.last_ping_s = self.last_text_s = clock()
         self._owner = owner
         self._clock = clock
         self._high_water = high_water
@@ -72,11 +73,14 @@ class Connection(WSListener):
             self.last_pong_s = self._clock()
 
     def _answer(self, text: bytes) -> None:
+        self.last_text_s = self._clock()
         outcome = self.session.receive(text)
-        for reply in outcome.replies:
-            self.pending.append(ws_frame(TEXT, reply))
+        if outcome.frames_first:
+            self._owner.changed(self, outcome.frames)
+        self.pending += [ws_frame(TEXT, reply) for reply in outcome.replies]
         self.flush()
-        self._owner.changed(self)
+        if not outcome.frames_first:
+            self._owner.changed(self, outcome.frames)
         if outcome.close is not None:
             self.close(outcome.close)
 
@@ -96,7 +100,12 @@ class Connection(WSListener):
 
     def flush(self) -> None:
         """Write what is pending, in one piece."""
-        if self.pending and self._transport is not None:
+        if self.pending:
+            self.last_text_s = self._clock()
+            self._write()
+
+    def _write(self) -> None:
+        if self._transport is not None:
             self._transport.underlying_transport.write(b"".join(self.pending))
         self.pending.clear()
 
@@ -114,6 +123,7 @@ class Connection(WSListener):
 
     def hang_up(self) -> None:
         """Close the socket after what is buffered."""
+        self.gone = True
         if self._transport is not None:
             self._transport.disconnect()
 
@@ -128,4 +138,4 @@ class Connection(WSListener):
 
     def _send(self, opcode: int, payload: bytes) -> None:
         self.pending.append(ws_frame(opcode, payload))
-        self.flush()
+        self._write()

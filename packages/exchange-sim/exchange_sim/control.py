@@ -1,11 +1,19 @@
 """Faults by GET, for people and for tests in other processes: `/sim/control?do=mute`. On loopback only.
 
-do=mute[&stream=btcusdt@trade]    send nothing            do=unmute
-do=lose&stream=...[&count=1]      keep frames back        do=duplicate, do=reorder   likewise
-do=drop[&code=1001]               end every connection    without code: TCP reset
-do=refuse[&on=1]                  503 to new connections  on=0: no longer
-do=stale_depth[&count=1]          old depth answers       do=fail_rest&status=429[&count=1][&retry_after_s=5]
-do=shutdown[&close=1]             the serverShutdown notice
+do=mute[&stream=btcusdt@trade][&venue=binance]   send nothing; of a venue, of a stream, or at all
+do=unmute[&venue=...]                            end every silence
+do=lose&stream=...[&count=1]                     keep frames back; likewise do=duplicate, do=reorder
+do=drop[&code=1001][&venue=...]                  end every connection; without code: TCP reset
+do=refuse[&on=1][&venue=...]                     503 to new connections and GETs; on=0: no longer
+do=fail_rest&status=429[&count=1][&retry_after_s=5][&venue=...]
+do=burst&symbol=BTCUSDT&count=2500               one order that trades that often at one instant
+Binance: do=stale_depth[&count=1]                old depth answers
+         do=shutdown[&close=1]                   the serverShutdown notice
+Bybit:   do=resend&stream=spot:orderbook.50.BTCUSDT          a snapshot in mid-stream
+         do=restart&stream=...[&kind=delta]                  the whole book with u = 1
+         do=delete_absent&stream=...[&count=1]               deltas that delete a level that is not there
+         do=spoil_acks&how=refused[&count=1]                 or missing, hollow, foreign, cut, late
+         do=reorder_keys, do=text_times, do=option_pongs     [&on=1] on=0: no longer
 """
 
 from collections.abc import Callable, Mapping
@@ -44,28 +52,40 @@ def _count(arguments: _Arguments) -> int:
     return int(arguments.get("count", "1"))
 
 
+def _on(arguments: _Arguments) -> bool:
+    return arguments.get("on", "1") != "0"
+
+
 def _mute(sim: Controls, arguments: _Arguments) -> None:
-    sim.faults.mute([arguments["stream"]] if "stream" in arguments else None)
+    sim.faults.mute([arguments["stream"]] if "stream" in arguments else None, venue=arguments.get("venue"))
 
 
 def _drop(sim: Controls, arguments: _Arguments) -> None:
-    sim.drop(int(arguments["code"]) if "code" in arguments else None)
+    sim.drop(int(arguments["code"]) if "code" in arguments else None, venue=arguments.get("venue"))
 
 
 def _fail_rest(sim: Controls, arguments: _Arguments) -> None:
     wait_s = int(arguments["retry_after_s"]) if "retry_after_s" in arguments else None
-    sim.fail_rest(int(arguments["status"]), _count(arguments), wait_s)
+    sim.fail_rest(int(arguments["status"]), _count(arguments), wait_s, venue=arguments.get("venue"))
 
 
 _COMMANDS: Final[dict[str, Callable[[Controls, _Arguments], None]]] = {
     "mute": _mute,
-    "unmute": lambda sim, _: sim.faults.unmute(),
+    "unmute": lambda sim, given: sim.faults.unmute(venue=given.get("venue")),
     "lose": lambda sim, given: sim.faults.lose(given["stream"], _count(given)),
     "duplicate": lambda sim, given: sim.faults.duplicate(given["stream"], _count(given)),
     "reorder": lambda sim, given: sim.faults.reorder(given["stream"], _count(given)),
     "drop": _drop,
-    "refuse": lambda sim, given: sim.refuse(given.get("on", "1") != "0"),
+    "refuse": lambda sim, given: sim.refuse(_on(given), venue=given.get("venue")),
     "stale_depth": lambda sim, given: sim.stale_depth(_count(given)),
     "fail_rest": _fail_rest,
     "shutdown": lambda sim, given: sim.server_shutdown(given.get("close", "0") == "1"),
+    "burst": lambda sim, given: sim.burst(given["symbol"], int(given["count"])),
+    "resend": lambda sim, given: sim.bybit.resend(given["stream"]),
+    "restart": lambda sim, given: sim.bybit.restart(given["stream"], given.get("kind", "snapshot")),
+    "delete_absent": lambda sim, given: sim.bybit.delete_absent(given["stream"], _count(given)),
+    "spoil_acks": lambda sim, given: sim.bybit.spoil_acks(given["how"], _count(given)),
+    "reorder_keys": lambda sim, given: sim.bybit.reorder_keys(_on(given)),
+    "text_times": lambda sim, given: sim.bybit.text_times(_on(given)),
+    "option_pongs": lambda sim, given: sim.bybit.option_pongs(_on(given)),
 }

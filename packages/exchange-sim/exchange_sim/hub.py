@@ -7,8 +7,9 @@ two flushes reaches a client in one write.
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+from exchange_sim.faults import Faults
 from exchange_sim.frame import Frame, Raw
-from exchange_sim.venue import Variant, Venue
+from exchange_sim.venue import Variant, Wording
 
 TEXT: Final = 0x1
 BINARY: Final = 0x2
@@ -52,8 +53,9 @@ class Route:
 class Hub:
     """Subscriptions and fan-out. Synchronous; it never waits."""
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
+    def __init__(self, wording: Wording, faults: Faults) -> None:
+        self._wording = wording
+        self.faults = faults
         self._routes: dict[str, Route] = {}
         self._clients: dict[Subscriber, tuple[frozenset[str], Variant]] = {}
         self._dirty: dict[Subscriber, None] = {}
@@ -91,7 +93,7 @@ class Hub:
         for stream in before if moved else before - after:
             self._leave(client, stream, old_variant)
         for stream in after if moved else after - before:
-            self._routes.setdefault(stream, Route(self._venue.route(stream))).groups.setdefault(variant, []).append(
+            self._routes.setdefault(stream, Route(self._wording.route(stream))).groups.setdefault(variant, []).append(
                 client
             )
         self._clients[client] = (after, variant)
@@ -114,23 +116,35 @@ class Hub:
             del self._routes[stream]
 
     def publish(self, frame: Frame) -> None:
-        """Queue a frame for every subscriber."""
+        """Queue a frame, or what the faults make of it, for every subscriber."""
+        if not self.faults.active:
+            self._publish(frame)
+            return
+        for passed in self.faults.apply(frame):
+            self._publish(passed)
+
+    def _publish(self, frame: Frame) -> None:
         route = self._routes.get(frame.stream)
         if route is None:
             return
         reached = False
         for variant, clients in route.groups.items():
-            data = ws_frame(TEXT, self._venue.encode(frame, variant))
+            data = ws_frame(TEXT, self._wording.encode(frame, variant))
             for client in clients:
                 reached = self._queue(client, data) or reached
         if reached:
-            route.sent += 1
-            self.sent_total += 1
+            self._count(route)
 
-    def broadcast(self, frame: Frame) -> None:
-        """Queue a frame for every client, whatever it is subscribed to."""
-        for client in self._clients:
-            self.tell(client, frame)
+    def greet(self, client: Subscriber, frame: Frame) -> None:
+        """Queue a frame for one client that has just subscribed to its stream, unless the stream is mute."""
+        if self.faults.silences(frame.stream):
+            self.faults.lost[frame.stream] += 1
+        elif self.tell(client, frame):
+            self._count(self._routes[frame.stream])
+
+    def _count(self, route: Route) -> None:
+        route.sent += 1
+        self.sent_total += 1
 
     def broadcast_raw(self, raw: Raw) -> None:
         """Queue bytes for every client, as they are."""
@@ -138,10 +152,10 @@ class Hub:
         for client in self._clients:
             self._queue(client, data)
 
-    def tell(self, client: Subscriber, frame: Frame) -> None:
-        """Queue a frame for one client, whatever it is subscribed to."""
+    def tell(self, client: Subscriber, frame: Frame) -> bool:
+        """Queue a frame for one client, whatever it is subscribed to; False when it is gone."""
         variant = self._clients[client][1]
-        self._queue(client, ws_frame(TEXT, self._venue.encode(frame, variant)))
+        return self._queue(client, ws_frame(TEXT, self._wording.encode(frame, variant)))
 
     def _queue(self, client: Subscriber, data: bytes) -> bool:
         if client.gone:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Collection
 from typing import Final
 
-from exchange_sim.faults import Faults
 from exchange_sim.frame import Frame, Raw
 from exchange_sim.hub import Hub
 from exchange_sim.market.chance import generator
@@ -58,7 +57,6 @@ class Pump:
         self._perform = perform
         self._changed = asyncio.Event()
         self._clock = Clock()
-        self.faults = Faults()
         self.began = asyncio.Event()
         self.done = asyncio.Event()
         hub.on_change = self._changed.set
@@ -129,11 +127,7 @@ class Pump:
 
     def _send(self, output: Output) -> None:
         if isinstance(output, Frame):
-            if self.faults.active:
-                for frame in self.faults.apply(output):
-                    self._hub.publish(frame)
-            else:
-                self._hub.publish(output)
+            self._hub.publish(output)
         elif isinstance(output, Raw):
             self._hub.broadcast_raw(output)
         else:

@@ -1,6 +1,6 @@
 """A list of what to send when: for tests that need exact frames, broken ones, or faults at exact times."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from exchange_sim.frame import Frame, Raw
@@ -8,6 +8,7 @@ from exchange_sim.venue import Action, Output
 
 _NS_PER_S: Final = 1_000_000_000
 _BATCH: Final = 256
+VENUES: Final = ("binance", "bybit")
 Item: TypeAlias = Frame | Raw | Action | str | bytes
 
 
@@ -19,8 +20,9 @@ class Script:
 
     Args:
         items: `(at_s, item)` in any order; items with the same time keep their order.
-        symbols: what `exchangeInfo` lists.
+        symbols: what `exchangeInfo` and `instruments-info` list.
         depths: the `GET /api/v3/depth` answer of a symbol, as JSON text; without one its book is empty.
+        venues: which venues there are, of binance and bybit.
     """
 
     waits = True
@@ -32,8 +34,12 @@ class Script:
         *,
         symbols: Iterable[str] = ("BTCUSDT", "ETHUSDT"),
         depths: Mapping[str, bytes] | None = None,
+        venues: Collection[str] = ("binance",),
     ) -> None:
+        if not venues or not set(venues) <= set(VENUES):
+            raise ValueError(f"expected venues of {', '.join(VENUES)}, found {venues!r}")
         self.symbols = tuple(symbols)
+        self.venues = tuple(venues)
         self.depths = dict(depths or {})
         self._items = sorted(((at_s, _output(item)) for at_s, item in items), key=lambda pair: pair[0])
         self._position = 0

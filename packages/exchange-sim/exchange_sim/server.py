@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,12 +20,13 @@ _UPGRADE: Final = "websocket"
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long the server bears with a connection. The defaults are Binance's."""
+    """How long the server bears with a connection. The defaults are the venues'."""
 
-    ping_interval_s: float = 20.0
-    pong_timeout_s: float = 60.0
-    session_life_s: float = 24 * 3600.0
+    ping_interval_s: float = 20.0  # Binance
+    pong_timeout_s: float = 60.0  # Binance
+    session_life_s: float = 24 * 3600.0  # Binance
     notice_s: float | None = None  # so long before the end of its life a session is told of it; None: not at all
+    idle_s: float = 600.0  # Bybit: without data, a request or a ping that is a JSON message
     high_water_bytes: int = 1 << 20  # a client with more than this unread holds up a playback that waits
     max_buffer_bytes: int = 64 << 20  # a client with more than this unread is cut off by a market that does not wait
 
@@ -43,13 +44,16 @@ class PortTakenError(OSError):
 
 
 class Server:
-    """Listens, and keeps the connections in the hub. `open_session`, `get` and `notice` answer for the venue."""
+    """Listens, and keeps the connections in the hub.
+
+    `open_session` and `get` answer for the venues, `notice` for the one that tells its clients of their end.
+    """
 
     def __init__(
         self,
         hub: Hub,
         patience: Patience,
-        open_session: Callable[[str], Session | None],
+        open_session: Callable[[str], Session | HttpReply],
         get: Callable[[str], HttpReply],
         notice: Callable[[], Frame],
     ) -> None:
@@ -62,7 +66,6 @@ class Server:
         self._writable = asyncio.Event()
         self._closing: dict[Connection, float] = {}  # when each was told to go, monotonic seconds
         self.connections: dict[Connection, None] = {}
-        self.refusing = False
         self.opened_total = 0
         self.slow_clients_cut = 0
 
@@ -93,13 +96,11 @@ class Server:
 
     def _route(self, request: WSUpgradeRequest) -> Connection | WSUpgradeResponseWithListener:
         target = request.path.decode(errors="replace")
-        if self.refusing:
-            return _http(HttpReply(503, b"the simulated exchange refuses connections"))
         if request.headers.get("upgrade", "").lower() != _UPGRADE:
             return _http(self._get(target))
         session = self._open(target)
-        if session is None:
-            return _http(HttpReply(404, b"no stream at this path; try /stream?streams=btcusdt@trade or /ws"))
+        if isinstance(session, HttpReply):
+            return _http(session)
         return Connection(session, self, time.monotonic, self._patience.high_water_bytes)
 
     def joined(self, connection: Connection) -> None:
@@ -108,9 +109,12 @@ class Server:
         self.opened_total += 1
         self._hub.update(connection, connection.session.streams, connection.session.variant)
 
-    def changed(self, connection: Connection) -> None:
-        """Note what a client wants now."""
+    def changed(self, connection: Connection, frames: Iterable[Frame]) -> None:
+        """Note what a client wants now, and give it what is for it alone."""
         self._hub.update(connection, connection.session.streams, connection.session.variant)
+        for frame in frames:
+            self._hub.greet(connection, frame)
+        connection.flush()
 
     def left(self, connection: Connection) -> None:
         """Forget a client."""
@@ -154,7 +158,7 @@ class Server:
     async def keep_house(self) -> None:
         """Ping clients, and let go of silent, old and closing ones, until cancelled."""
         patience = self._patience
-        shortest = min(patience.ping_interval_s, patience.pong_timeout_s, patience.session_life_s)
+        shortest = min(patience.ping_interval_s, patience.pong_timeout_s, patience.session_life_s, patience.idle_s)
         beat_s = min(0.25, max(0.005, shortest / 10))
         while True:
             await asyncio.sleep(beat_s)
@@ -163,18 +167,21 @@ class Server:
                 self._look_after(connection, now_s)
 
     def _look_after(self, connection: Connection, now_s: float) -> None:
-        patience = self._patience
+        patience, habits = self._patience, connection.session.habits
         if connection.gone:
             if now_s - self._closing.setdefault(connection, now_s) > _PATIENCE_S:
                 connection.reset()
-        elif now_s - connection.last_pong_s > patience.pong_timeout_s:
+        elif habits.pings and now_s - connection.last_pong_s > patience.pong_timeout_s:
             connection.close(Close(1008, "Pong timeout"))
-        elif now_s - connection.connected_s > patience.session_life_s:
+        elif habits.ages and now_s - connection.connected_s > patience.session_life_s:
             connection.close(Close(1001, "session too old"))
+        elif habits.idles and now_s - connection.last_text_s > patience.idle_s:
+            connection.hang_up()
         else:
-            if now_s - connection.last_ping_s > patience.ping_interval_s:
+            if habits.pings and now_s - connection.last_ping_s > patience.ping_interval_s:
                 connection.ping(b"%d" % int(time.time() * 1000))
-            self._warn(connection, now_s)
+            if habits.ages:
+                self._warn(connection, now_s)
 
     def _warn(self, connection: Connection, now_s: float) -> None:
         patience = self._patience

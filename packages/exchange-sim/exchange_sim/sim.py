@@ -2,45 +2,46 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable
 from http import HTTPStatus
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
 import msgspec
 
 from exchange_sim.binance import Binance, ErrorShape, Survey
+from exchange_sim.bybit import BybitFaults
 from exchange_sim.control import control
 from exchange_sim.faults import Faults
 from exchange_sim.frame import Frame, Raw
 from exchange_sim.hub import Hub
-from exchange_sim.market import MarketModel, instrument
+from exchange_sim.market import MarketModel
 from exchange_sim.pump import Pump
-from exchange_sim.script import Script
 from exchange_sim.server import Patience, Server
-from exchange_sim.tape import Tape
-from exchange_sim.venue import Action, Close, HttpReply, Playback
+from exchange_sim.sources import Source, prepare
+from exchange_sim.venue import Action, Close, HttpReply, Venue
+from exchange_sim.venues import Venues
 
 _JSON: Final = {"Content-Type": "application/json"}
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _ERROR_STATUSES: Final = frozenset(status.value for status in HTTPStatus if status >= 400)
-Source: TypeAlias = MarketModel | Tape | Script
 
 
 class ExchangeSim:
     """A local exchange on one port, for tests and demos. Everything that it sends is invented or recorded.
 
     A market runs from the start and never waits. A tape or a script begins when somebody has subscribed, waits for slow
-    clients, and sets `done` at its end; nothing of it is dropped.
+    clients, and sets `done` at its end; nothing of it is dropped. A venue without a market answers 404.
 
     Args:
-        source: a `MarketModel` (default), a `Tape` or a `Script`.
+        source: a `MarketModel` (default), which every venue tells of, a `Tape` of one venue, or a `Script`.
         host: address to listen on.
         port: 0 takes a free one; see `port` after the start.
         wait_for_streams: streams that must be subscribed before a tape or script begins; when empty, it begins when
             there is a subscription and none was added for 0.2 s.
-        patience: ping interval, pong timeout, length of a session and bounds of buffers.
-        error_shape: how refused requests are answered: `documented`, or `wrapped` in an `error` object.
+        patience: ping interval, pong timeout, length of a session, time to be idle, and bounds of buffers.
+        error_shape: how Binance's refused requests are answered: `documented`, or `wrapped` in an `error` object.
 
     Raises:
         PortTakenError: on entering, when the port cannot be had.
@@ -59,33 +60,23 @@ class ExchangeSim:
     ) -> None:
         self.host = host
         self.port = port
-        self.survey: Survey | None = None  # what is on the tape, when the source is one
-        self.venue, playback = self._prepare(MarketModel() if source is None else source, error_shape)
-        self.hub = Hub(self.venue)
-        self.server = Server(self.hub, patience or Patience(), self.venue.open, self._get, self._notice)
+        source = MarketModel() if source is None else source
+        self._model = source if isinstance(source, MarketModel) else None
+        self._stage = prepare(source, self._is_wanted, error_shape)
+        self.contents = self._stage.contents  # of the tape, when the source is one
+        venues: list[Venue] = [venue for venue in (self._stage.bybit, self._stage.binance) if venue is not None]
+        self._venues = Venues(venues)
+        self.hub = Hub(self._venues, Faults(self._venues.names, self._venues.venue_of))
+        self.server = Server(self.hub, patience or Patience(), self._venues.open, self._get, self._notice)
+        self._bybit = BybitFaults(self._stage.bybit, self._publish)
         self._pump = Pump(
-            playback,
+            self._stage.playback,
             self.hub,
             self.server,
             wait_for=wait_for_streams,
             perform=self._perform,
         )
         self._tasks: list[asyncio.Task[None]] = []
-
-    def _prepare(self, source: Source, error_shape: ErrorShape) -> tuple[Binance, Playback]:
-        def is_wanted(stream: str) -> bool:
-            return self.hub.is_wanted(stream)
-
-        if isinstance(source, MarketModel):
-            venue = Binance(source.instruments, error_shape=error_shape)
-            return venue, venue.live(source, is_wanted)
-        if isinstance(source, Tape):
-            self.survey = Survey(source)
-            venue = Binance(self.survey.instruments, error_shape=error_shape)
-            return venue, venue.recorded(self.survey, is_wanted)
-        venue = Binance({symbol: instrument(symbol) for symbol in source.symbols}, error_shape=error_shape)
-        venue.rest.depths.update(source.depths)
-        return venue, source
 
     async def __aenter__(self) -> Self:
         self.port = await self.server.listen(self.host, self.port)
@@ -116,17 +107,27 @@ class ExchangeSim:
 
     @property
     def ws_url(self) -> str:
-        """Where WebSockets connect: the setting BINANCE_WS_URL."""
+        """Where WebSockets connect: the settings BINANCE_WS_URL and BYBIT_WS_URL."""
         return f"ws://{self.host}:{self.port}"
 
     @property
     def rest_url(self) -> str:
-        """Where GETs go: the setting BINANCE_REST_URL."""
+        """Where GETs go: the settings BINANCE_REST_URL and BYBIT_REST_URL."""
         return f"http://{self.host}:{self.port}"
 
     @property
     def symbols(self) -> Iterable[str]:
-        return self.venue.symbols
+        return self._venues.symbols
+
+    @property
+    def venues(self) -> tuple[str, ...]:
+        """Names of the venues that have a market here."""
+        return tuple(sorted(self._venues.names))
+
+    @property
+    def survey(self) -> Survey | None:
+        """What is on the tape, when the source is one of Binance."""
+        return self.contents if isinstance(self.contents, Survey) else None
 
     @property
     def clients(self) -> int:
@@ -135,7 +136,10 @@ class ExchangeSim:
 
     @property
     def sent(self) -> dict[tuple[str, str], int]:
-        """Frames sent to at least one client, by (kind, symbol): `sent["trade", "BTCUSDT"]`."""
+        """Frames sent to at least one client, by (kind, symbol).
+
+        `sent["trade", "BTCUSDT"]` are Binance's, `sent["spot:publicTrade", "BTCUSDT"]` are Bybit's.
+        """
         return self.hub.sent
 
     @property
@@ -150,12 +154,27 @@ class ExchangeSim:
 
     @property
     def faults(self) -> Faults:
-        """Silence, holes, repeats and wrong order, by stream."""
-        return self._pump.faults
+        """Silence, holes, repeats and wrong order, by stream; silence also by venue."""
+        return self.hub.faults
 
-    def drop(self, code: int | None = None, reason: str = "") -> int:
-        """End every connection: with a TCP reset, or with a close frame of this code. Returns how many."""
-        connections = list(self.server.connections)
+    @property
+    def bybit(self) -> BybitFaults:
+        """What Bybit alone does."""
+        return self._bybit
+
+    @property
+    def _binance(self) -> Binance:
+        if self._stage.binance is None:
+            raise ValueError("expected a market that binance is a venue of, found one of bybit alone")
+        return self._stage.binance
+
+    def drop(self, code: int | None = None, reason: str = "", *, venue: str | None = None) -> int:
+        """End every connection, or every one of a venue: with a TCP reset, or with a close frame of this code.
+
+        Returns how many. Raises ValueError when there is no such venue.
+        """
+        names = {one.name for one in self._venues.named(venue)}
+        connections = [one for one in self.server.connections if one.session.venue in names]
         for connection in connections:
             if code is None:
                 connection.reset()
@@ -163,36 +182,59 @@ class ExchangeSim:
                 connection.close(Close(code, reason))
         return len(connections)
 
-    def refuse(self, on: bool = True) -> None:
-        """Answer every new connection and GET with 503, or stop doing so."""
-        self.server.refusing = on
+    def refuse(self, on: bool = True, *, venue: str | None = None) -> None:
+        """Answer every new connection and GET, or every one of a venue, with 503, or stop doing so.
+
+        Raises ValueError when there is no such venue.
+        """
+        self._venues.refuse(on, venue)
 
     def stale_depth(self, count: int = 1) -> None:
-        """Let the next depth answers carry an update id older than anything a client can have buffered."""
-        self.venue.rest.stale_depths += count
+        """Let Binance's next depth answers carry an update id older than anything a client can have buffered."""
+        self._binance.rest.stale_depths += count
 
-    def fail_rest(self, status: int, count: int = 1, retry_after_s: int | None = None) -> None:
-        """Answer the next REST calls with this HTTP status, such as 429, 418 or 500. Raises ValueError for another."""
+    def fail_rest(
+        self, status: int, count: int = 1, retry_after_s: int | None = None, *, venue: str | None = None
+    ) -> None:
+        """Answer the next REST calls of each venue, or of one, with this HTTP status, such as 429, 418, 403 or 500.
+
+        Raises ValueError for a status that is no error's, and when there is no such venue.
+        """
         if status not in _ERROR_STATUSES:
             raise ValueError(f"expected an HTTP status of an error, found {status!r}")
-        headers = _JSON if retry_after_s is None else {**_JSON, "Retry-After": str(retry_after_s)}
-        failure = HttpReply(status, b'{"code":-1003,"msg":"a fault asked for by a test"}', headers)
-        self.venue.rest.failures.extend([failure] * count)
+        for one in self._venues.named(venue):
+            one.fail_rest(status, count, retry_after_s)
 
     def server_shutdown(self, then_close: bool = False) -> None:
-        """Send the `serverShutdown` notice to every client, and at once close the connections when asked to."""
-        self.hub.broadcast(self._notice())
+        """Send the `serverShutdown` notice to every client of Binance, and at once close them when asked to."""
+        notice = self._notice()
+        for connection in self.server.connections:
+            if connection.session.venue == self._binance.name:
+                self.hub.tell(connection, notice)
         self.hub.flush()
         if then_close:
-            self.drop(1001, "server shutdown")
+            self.drop(1001, "server shutdown", venue=self._binance.name)
 
     def send_raw(self, data: bytes | str, *, binary: bool = False) -> None:
         """Send bytes to every client as they are, at once."""
         self.hub.broadcast_raw(Raw(data.encode() if isinstance(data, str) else data, binary))
         self.hub.flush()
 
+    def burst(self, symbol: str, count: int) -> None:
+        """Let one order trade `count` times at one instant. Raises ValueError unless the market is invented."""
+        if self._model is None:
+            raise ValueError("expected an invented market, found a recording or a script")
+        self._model.burst(symbol, count)
+
+    def _is_wanted(self, stream: str) -> bool:
+        return self.hub.is_wanted(stream)
+
+    def _publish(self, frame: Frame) -> None:
+        self.hub.publish(frame)
+        self.hub.flush()
+
     def _notice(self) -> Frame:
-        return self.venue.shutdown_notice(time.time_ns())
+        return self._binance.shutdown_notice(time.time_ns())
 
     def _get(self, target: str) -> HttpReply:
         path, _, query = target.partition("?")
@@ -200,13 +242,15 @@ class ExchangeSim:
             return HttpReply(200, msgspec.json.encode(self.health()), _JSON)
         if path == "/sim/control" and self.host in _LOOPBACK:
             return control(self, query)
-        return self.venue.get(target, time.time_ns())
+        return self._venues.get(target, time.time_ns())
 
     def health(self) -> dict[str, object]:
         """Return what `/sim/health` says."""
+        clients = Counter(connection.session.venue for connection in self.server.connections)
         return {
             "ok": not any(task.done() and not task.cancelled() and task.exception() for task in self._tasks),
             "simulation": True,
+            "venues": {name: {"clients": clients[name]} for name in self.venues},
             "symbols": list(self.symbols),
             "clients": self.clients,
             "sent": self.hub.sent_total,

@@ -1,22 +1,24 @@
 """Recorded files: what was heard on a venue's sockets, line by line, in either of two formats, packed with gzip or not.
 
 - hftbacktest: `<receive time in ns> <frame>`, one frame a line.
-- cryptofeed: one JSON object a line with `t` = header | http (url, data) | connect | send | recv (ts, data); `ts` is in
-  seconds and `data` the raw text.
+- cryptofeed: one JSON object a line with `t` = header | http (url, ts, data) | connect (addr) | send | recv (ts, data),
+  of the connection `conn`; `ts` is in seconds and `data` the raw text.
 """
 
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from heapq import merge
+from itertools import takewhile
 from pathlib import Path
-from typing import IO, Final, Literal, NamedTuple, TypeAlias
+from typing import IO, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 Times: TypeAlias = Literal["now", "original"]
+_Parsed = TypeVar("_Parsed")
 _NS_PER_S: Final = 1_000_000_000
 _GZIP: Final = b"\x1f\x8b"
 _BUFFER: Final = 1 << 18
@@ -37,13 +39,15 @@ class Recorded(NamedTuple):
     file: int
     text: bytes
     url: str
+    address: str = ""  # of the socket that a frame came from, where the recorder tells
 
 
 class Tape:
     """Files to be played together, merged by their receive times.
 
     Args:
-        paths: the files; each is one recorder's, so its own order is kept even where its clock stepped back.
+        paths: the files; each is one recorder's, so its own order is kept even where its clock stepped back. A file of
+            several sockets has an order for each of them, as some recorders write one socket after the other.
         speed: 1 as recorded, 2 twice as fast; 0 as fast as clients read.
         times: `now` moves all event times by one offset, the same for all of them, so that the tape begins now;
             `original` leaves them.
@@ -63,37 +67,67 @@ class Tape:
         Raises:
             TapeError: a file is missing, damaged or in neither format.
         """
-        return merge(
-            *(_read(path, index) for index, path in enumerate(self.paths)), key=lambda recorded: recorded.ts_ns
-        )
+        readers: list[Iterator[Recorded]] = []
+        for index, path in enumerate(self.paths):
+            sockets = _sockets(path)
+            shares = [*sockets, _REST] if len(sockets) > 1 else [None]
+            readers += [_read(path, index, sockets, share) for share in shares]
+        return merge(*readers, key=lambda recorded: recorded.ts_ns)
 
 
 class _HttpLine(msgspec.Struct, tag_field="t", tag="http"):
     url: str
     data: str
     ts: float = 0.0
+    conn: str = ""
 
 
 class _FrameLine(msgspec.Struct, tag_field="t", tag="recv"):
     data: str
     ts: float
+    conn: str = ""
+
+
+class _ConnectLine(msgspec.Struct, tag_field="t", tag="connect"):
+    conn: str = ""
+    addr: str = ""
 
 
 _cryptofeed: Final = msgspec.json.Decoder(_HttpLine | _FrameLine)
-_SKIPPED: Final = tuple(f'{{"t":"{kind}"'.encode() for kind in ("header", "connect", "send", "disconnect"))
+_connect: Final = msgspec.json.Decoder(_ConnectLine)
+_CONNECT: Final = b'{"t":"connect"'
+_SKIPPED: Final = (_CONNECT, *(f'{{"t":"{kind}"'.encode() for kind in ("header", "send", "disconnect")))
+_OTHER_LINE: Final = _ConnectLine()
+_REST: Final = ""  # stands for every line that belongs to no socket
 
 
-def _read(path: Path, index: int) -> Iterator[Recorded]:
-    number = 0
+def _sockets(path: Path) -> dict[str, str]:
+    """Return the addresses of a file's sockets by their names; none in the format that has no names."""
+
+    def parse(line: bytes) -> _ConnectLine | None:
+        return _connect.decode(line) if line.startswith(_CONNECT) else _OTHER_LINE if line.startswith(b"{") else None
+
+    lines = takewhile(bool, _lines(path, parse))
+    return {line.conn: line.addr for line in lines if line is not None and line is not _OTHER_LINE}
+
+
+def _read(path: Path, index: int, sockets: Mapping[str, str], share: str | None) -> Iterator[Recorded]:
+    """Yield what is in a file in its own order; of one socket only, or of none of them, unless `share` is None."""
     latest = 0
+    for recorded in _lines(path, lambda line: _parse(line, index, sockets, share)):
+        if recorded is not None:
+            latest = max(latest, recorded.ts_ns)
+            yield recorded if recorded.ts_ns == latest else recorded._replace(ts_ns=latest)
+
+
+def _lines(path: Path, parse: Callable[[bytes], _Parsed]) -> Iterator[_Parsed]:
+    """Yield every line of a file as parsed; raises `TapeError` for one that cannot be."""
+    number = 0
     try:
         with closing(_open(path)) as file:
             for line in file:
                 number += 1
-                recorded = _parse(line, index)
-                if recorded is not None:
-                    latest = max(latest, recorded.ts_ns)
-                    yield recorded if recorded.ts_ns == latest else recorded._replace(ts_ns=latest)
+                yield parse(line)
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise TapeError(path, reason) from error
@@ -108,7 +142,7 @@ def _open(path: Path) -> IO[bytes]:
     return io.BufferedReader(gzip.open(path), _BUFFER) if packed else path.open("rb", _BUFFER)
 
 
-def _parse(line: bytes, index: int) -> Recorded | None:
+def _parse(line: bytes, index: int, sockets: Mapping[str, str], share: str | None) -> Recorded | None:
     if not line.startswith(b"{"):
         when, _, text = line.rstrip().partition(b" ")
         if not text:
@@ -119,5 +153,7 @@ def _parse(line: bytes, index: int) -> Recorded | None:
     if line.startswith(_SKIPPED):
         return None
     record = _cryptofeed.decode(line)
+    if share is not None and share != (record.conn if record.conn in sockets else _REST):
+        return None
     url = record.url if isinstance(record, _HttpLine) else ""
-    return Recorded(int(record.ts * _NS_PER_S), index, record.data.encode(), url)
+    return Recorded(int(record.ts * _NS_PER_S), index, record.data.encode(), url, sockets.get(record.conn, ""))

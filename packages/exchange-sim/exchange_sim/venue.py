@@ -31,15 +31,31 @@ class HttpReply(Struct, frozen=True):
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Habits(Struct, frozen=True):
+    """What a venue does to a connection in the course of time; the server's `Patience` says how long each takes."""
+
+    pings: bool = False  # asks for pongs, and closes when none comes
+    ages: bool = False  # ends it after a day, if asked to with a notice
+    idles: bool = False  # hangs up when neither side has said anything
+
+
 class Outcome(Struct):
     """What a session makes of a text it received."""
 
     replies: list[bytes] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)  # for this client alone, of streams it has just subscribed to
     close: Close | None = None
+    frames_first: bool = False
 
 
 class Session(Protocol):
     """One client's side of the conversation."""
+
+    @property
+    def venue(self) -> str: ...
+
+    @property
+    def habits(self) -> Habits: ...
 
     @property
     def streams(self) -> Iterable[str]:
@@ -82,19 +98,8 @@ class Playback(Protocol):
         ...
 
 
-class Venue(Protocol):
-    """A venue's dialect."""
-
-    @property
-    def symbols(self) -> Iterable[str]: ...
-
-    def open(self, target: str) -> Session | None:
-        """Return a session for a WebSocket request; None when the venue serves no sockets at this path."""
-        ...
-
-    def get(self, target: str, now_ns: int) -> HttpReply:
-        """Answer a GET."""
-        ...
+class Wording(Protocol):
+    """How streams are named and their frames written."""
 
     def encode(self, frame: Frame, variant: Variant) -> bytes:
         """Return the text of a frame for sessions of this variant."""
@@ -104,6 +109,32 @@ class Venue(Protocol):
         """Return the kind and the symbol of a stream, for counters."""
         ...
 
-    def shutdown_notice(self, now_ns: int) -> Frame:
-        """Return the message that asks clients to leave."""
+
+class Venue(Wording, Protocol):
+    """A venue's dialect."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def symbols(self) -> Iterable[str]: ...
+
+    def owns(self, stream: str) -> bool:
+        """Tell whether a stream has this venue's kind of name."""
+        ...
+
+    def serves(self, target: str) -> bool:
+        """Tell whether a path is this venue's, for WebSockets or GETs."""
+        ...
+
+    def open(self, target: str) -> Session | None:
+        """Return a session for a WebSocket request; None when the venue serves no sockets at this path."""
+        ...
+
+    def get(self, target: str, now_ns: int) -> HttpReply:
+        """Answer a GET."""
+        ...
+
+    def fail_rest(self, status: int, count: int, retry_after_s: int | None) -> None:
+        """Answer the next `count` GETs with this HTTP status."""
         ...

@@ -57,6 +57,39 @@ class RebuiltBook:
         return bids, sorted(self.sides["a"].items())[:count]
 
 
+class BybitBook:
+    """An `orderbook` topic as a client keeps it, by PROTOCOLS 3.5: floats in two dicts, no more than `depth` levels."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.sides: dict[str, dict[float, float]] = {"b": {}, "a": {}}
+        self.update_id: int | None = None
+        self.gaps = 0
+        self.absent = 0  # deletions of levels that were not there
+
+    def apply(self, message: Json) -> None:
+        data = message["data"]
+        if message["type"] == "snapshot" or data["u"] == 1:
+            self.sides = {"b": {}, "a": {}}
+        elif self.update_id is None or data["u"] != self.update_id + 1:
+            self.gaps += 1
+        self.update_id = data["u"]
+        for name, side in self.sides.items():
+            for price, size in data[name]:
+                if float(size):
+                    side[float(price)] = float(size)
+                elif side.pop(float(price), None) is None:
+                    self.absent += 1
+
+    def levels(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+        return sorted(self.sides["b"].items(), reverse=True), sorted(self.sides["a"].items())
+
+
+@pytest.fixture
+def bybit_book() -> type[BybitBook]:
+    return BybitBook
+
+
 @pytest.fixture
 def rebuilt_book() -> type[RebuiltBook]:
     return RebuiltBook

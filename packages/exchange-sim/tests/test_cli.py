@@ -48,6 +48,7 @@ def test_it_says_that_it_is_a_simulation_answers_and_stops_at_once(
     assert "BTCUSDT, SOLUSDT" in lines[0]
     assert f"ws://127.0.0.1:{unused_tcp_port}" in lines[1]
     assert f"BINANCE_WS_URL=ws://127.0.0.1:{unused_tcp_port}" in lines[2]
+    assert f"BYBIT_WS_URL=ws://127.0.0.1:{unused_tcp_port}" in lines[2]
     with urllib.request.urlopen(f"http://127.0.0.1:{unused_tcp_port}/sim/health", timeout=5) as reply:
         assert json.load(reply)["simulation"] is True
     asked = time.monotonic()
@@ -77,6 +78,18 @@ def test_a_tape_is_described(started: list[subprocess.Popen[str]], unused_tcp_po
     assert "event times moved to now" in lines[0]
 
 
+def test_a_tape_of_bybit_leads_to_bybit_only(
+    started: list[subprocess.Popen[str]], unused_tcp_port: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "tape"
+    path.write_text('1790000000000000000 {"topic":"publicTrade.XYUSDT","ts":1790000000000,"data":[]}\n')
+    lines = first_lines(start(started, "--port", str(unused_tcp_port), "--tape", str(path)))
+    assert "XYUSDT on bybit, 1 frames" in lines[0]
+    assert f"ws://127.0.0.1:{unused_tcp_port}/v5/public/spot" in lines[1]
+    assert "BYBIT_REST_URL=" in lines[2]
+    assert "BINANCE" not in lines[2]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -98,5 +111,14 @@ def test_a_wrong_option_is_one_line_and_exit_2(
 
 def test_help_teaches(started: list[subprocess.Popen[str]]) -> None:
     out, _ = start(started, "--help").communicate(timeout=20)
-    for word in ("Nothing it sends is real", "--tape", "--speed", "--seed", "--rate", "/sim/health", "/sim/control"):
+    for word in (
+        "Nothing it sends is real",
+        "--tape",
+        "--speed",
+        "--seed",
+        "--rate",
+        "/sim/health",
+        "/sim/control",
+        "/v5/public/spot",
+    ):
         assert word in out

@@ -8,13 +8,12 @@ from exchange_sim.binance.record import AggregateRow, Record, TradeRow
 from exchange_sim.book import Change
 from exchange_sim.fixed import format_fixed
 from exchange_sim.frame import Frame
-from exchange_sim.market import BookUpdate, Execution, MarketModel
+from exchange_sim.market import BookUpdate, Execution, MarketEvent, MarketModel
 
 PARTIAL_DEPTHS: Final = (5, 10, 20)
 _NS_PER_MS: Final = 1_000_000
 _BEAT_NS: Final = 100 * _NS_PER_MS
 _BEATS_PER_SLOW: Final = 10
-_STEP_NS: Final = 200 * _NS_PER_MS  # of the market's time in one take, so that a late pump does not block its loop
 SENT_AFTER_MS: Final = 1  # the venue stamps a message (E) this long after what it tells of (T)
 
 
@@ -53,27 +52,21 @@ class _Names:
         self.slow_partial = [(depth, f"{lower}@depth{depth}") for depth in PARTIAL_DEPTHS]
 
 
-class LivePlayback:
-    """Drives a market model and writes what happens as frames; the same times give the same frames, in any steps."""
-
-    waits = False
-    paced = True
+class BinanceTeller:
+    """Tells of a market model; frames that nobody wants are not written."""
 
     def __init__(self, model: MarketModel, records: Mapping[str, Record], is_wanted: Callable[[str], bool]) -> None:
-        """`is_wanted` tells whether anybody listens to a stream; frames that nobody wants are not written."""
+        """`is_wanted` tells whether anybody listens to a stream."""
         self._model = model
         self._records = records
         self._is_wanted = is_wanted
         self._names = {symbol: _Names(symbol) for symbol in model.symbols}
-        self._now_ns = 0
         self._beat = 0  # number of the next book beat, in steps of 100 ms since the epoch
         self._fast: dict[str, _Diff] = {}
         self._slow: dict[str, _Diff] = {}
 
-    def start(self, now_ns: int) -> None:
-        """Open the market."""
-        self._model.open(now_ns)
-        self._now_ns = now_ns
+    def open(self, now_ns: int) -> None:
+        """Take the books as the market opens."""
         self._beat = now_ns // _BEAT_NS + 1
         for symbol, record in self._records.items():
             book = self._model.book(symbol)
@@ -81,24 +74,16 @@ class LivePlayback:
             self._fast[symbol] = _Diff(book.update_id)
             self._slow[symbol] = _Diff(book.update_id)
 
-    def next_ns(self) -> int | None:
-        """Return when the next frame may be due."""
-        event_ns = self._model.next_ns()
-        beat_ns = self._beat * _BEAT_NS
-        return None if event_ns is None else min(event_ns, beat_ns)
+    def next_ns(self) -> int:
+        """Return when the book streams speak next."""
+        return self._beat * _BEAT_NS
 
-    def take(self, now_ns: int) -> list[Frame]:
-        """Return the frames of what happened since the last call, at most 200 ms of it."""
-        self._now_ns = max(self._now_ns, min(now_ns, self._now_ns + _STEP_NS))
-        frames: list[Frame] = []
-        for event in self._model.until(self._now_ns):
-            self._books(event.ts_ns - 1, frames)
-            if isinstance(event, Execution):
-                self._execution(event, frames)
-            else:
-                self._book_update(event, frames)
-        self._books(self._now_ns, frames)
-        return frames
+    def tell(self, event: MarketEvent, frames: list[Frame]) -> None:
+        """Write of an event."""
+        if isinstance(event, Execution):
+            self._execution(event, frames)
+        else:
+            self._book_update(event, frames)
 
     def _execution(self, event: Execution, frames: list[Frame]) -> None:
         record, names = self._records[event.symbol], self._names[event.symbol]
@@ -128,7 +113,7 @@ class LivePlayback:
         if event.top is not None and self._is_wanted(names.book_ticker):
             frames.append(Frame(names.book_ticker, text.book_ticker(symbol, event.top, event.last_id)))
 
-    def _books(self, until_ns: int, frames: list[Frame]) -> None:
+    def pass_time(self, until_ns: int, frames: list[Frame]) -> None:
         """Let the book streams speak at every beat up to and including `until_ns`."""
         while self._beat * _BEAT_NS <= until_ns:
             slow = self._beat % _BEATS_PER_SLOW == 0

@@ -8,7 +8,7 @@ Partial books (`@depth20@100ms`) that the tape does not hold are made from the r
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 import msgspec
@@ -20,9 +20,6 @@ from exchange_sim.binance.survey import Survey, as_frame, is_snapshot, read_snap
 from exchange_sim.frame import Frame
 from exchange_sim.tape import Recorded
 
-_NS_PER_MS: Final = 1_000_000
-_LEAST_LATENCY_NS: Final = _NS_PER_MS  # of the fastest frame, once the times are moved to now
-_BATCH: Final = 256
 _SLOW_MS: Final = 1_000
 _TIMES: Final = re.compile(rb'("[ET]":)(\d{13})(?=[,}])')
 _KLINE_TIMES: Final = re.compile(rb'("[ETt]":)(\d{13})(?=[,}])')
@@ -73,70 +70,32 @@ _decode_trade: Final = msgspec.json.Decoder(_Trade).decode
 _decode_aggregate: Final = msgspec.json.Decoder(_Aggregate).decode
 
 
-class RecordedPlayback:
+class BinancePlayer:
     """Plays a surveyed tape. Every recorded frame comes out once, in the tape's order; nothing comes between two of
     them but partial books made from the diff just sent.
     """
-
-    waits = True
 
     def __init__(self, survey: Survey, records: Mapping[str, Record], is_wanted: Callable[[str], bool]) -> None:
         self._survey = survey
         self._records = records
         self._is_wanted = is_wanted
-        self._tape: Iterator[Recorded] = iter(())
-        self._next: Recorded | None = None
-        self._offset_ms = 0
-        self._start_ns = 0
         self.unreadable = 0  # frames that were sent but could not be kept for the REST calls
         self._keepers: dict[str, _Keeper | None] = {}
         self._slow_spoke_ms: dict[str, int] = {}
         for symbol, snapshot in survey.snapshots.items():
             records[symbol].renew(snapshot.bids, snapshot.asks, snapshot.update_id)
 
-    @property
-    def paced(self) -> bool:
-        return self._survey.tape.speed > 0
-
-    def start(self, now_ns: int) -> None:
-        """Begin to play."""
-        survey = self._survey
-        self._start_ns = now_ns
-        self._tape = survey.tape.read()
-        self._next = next(self._tape, None)
-        if survey.tape.times == "now" and survey.least_latency_ns is not None:
-            ahead_ns = now_ns - survey.first_ns + survey.least_latency_ns - _LEAST_LATENCY_NS
-            self._offset_ms = ahead_ns // _NS_PER_MS
-
-    def next_ns(self) -> int | None:
-        """Return when the next frame is due."""
-        if self._next is None:
-            return None
-        return self._due_ns(self._next) if self.paced else 0
-
-    def take(self, now_ns: int) -> list[Frame]:
-        """Return what is due, a batch at a time."""
-        frames: list[Frame] = []
-        while self._next is not None and len(frames) < _BATCH:
-            if self.paced and self._due_ns(self._next) > now_ns:
-                break
-            self._play(self._next, frames)
-            self._next = next(self._tape, None)
-        return frames
-
-    def _due_ns(self, recorded: Recorded) -> int:
-        return self._start_ns + int((recorded.ts_ns - self._survey.first_ns) / self._survey.tape.speed)
-
-    def _play(self, recorded: Recorded, frames: list[Frame]) -> None:
+    def play(self, recorded: Recorded, offset_ms: int) -> list[Frame]:
+        """Return what to send for one recorded text."""
         if is_snapshot(recorded):
             self._renew(recorded)
-            return
+            return []
         frame = None if recorded.url else as_frame(recorded.text)
         if frame is None:
-            return
-        if self._offset_ms:
-            frame = Frame(frame.stream, self._moved(frame))
-        frames.append(frame)
+            return []
+        if offset_ms:
+            frame = Frame(frame.stream, _moved(frame, offset_ms))
+        frames = [frame]
         if frame.stream not in self._keepers:
             self._keepers[frame.stream] = self._keeper(frame.stream)
         keep = self._keepers[frame.stream]
@@ -145,6 +104,7 @@ class RecordedPlayback:
                 keep(frame, frames)
             except msgspec.DecodeError:
                 self.unreadable += 1
+        return frames
 
     def _keeper(self, stream: str) -> _Keeper | None:
         """Return what remembers the frames of a stream for the REST calls."""
@@ -173,11 +133,6 @@ class RecordedPlayback:
         )
         self._record(frame).aggregates.append(row)
 
-    def _moved(self, frame: Frame) -> bytes:
-        pattern = _KLINE_TIMES if "@kline" in frame.stream else _TIMES
-        offset_ms = self._offset_ms
-        return pattern.sub(lambda found: found[1] + b"%d" % (int(found[2]) + offset_ms), frame.data)
-
     def _renew(self, recorded: Recorded) -> None:
         """Take a snapshot that is ahead of the rebuilt book, after a hole in the recording."""
         symbol = self._survey.owner(recorded)
@@ -201,3 +156,8 @@ class RecordedPlayback:
             for stream, due in ((f"{name}@depth{depth}@100ms", True), (f"{name}@depth{depth}", slow)):
                 if due and self._is_wanted(stream) and stream not in self._survey.streams:
                     frames.append(Frame(stream, text.snapshot(record.book, depth)))
+
+
+def _moved(frame: Frame, offset_ms: int) -> bytes:
+    pattern = _KLINE_TIMES if "@kline" in frame.stream else _TIMES
+    return pattern.sub(lambda found: found[1] + b"%d" % (int(found[2]) + offset_ms), frame.data)

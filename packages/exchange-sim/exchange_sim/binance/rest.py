@@ -40,16 +40,21 @@ class Rest:
         self._instruments = instruments
         self._minute = 0
         self._weight = 0
-        self.stale_depths = 0  # faults: how many of the next depth answers are too old to be of use,
-        self.failures: deque[HttpReply] = deque()  # and what the next calls get instead of an answer
+        self._failures: deque[HttpReply] = deque()  # what the next calls get instead of an answer
+        self.stale_depths = 0  # how many of the next depth answers are too old to be of use
         self.depths: dict[str, bytes] = {}  # fixed depth answers, by symbol
+
+    def fail(self, status: int, count: int, retry_after_s: int | None) -> None:
+        """Answer the next `count` calls with this status."""
+        headers = _JSON if retry_after_s is None else {**_JSON, "Retry-After": str(retry_after_s)}
+        self._failures.extend([_refusal(status, RestError(-1003, "a fault asked for by a test"), headers)] * count)
 
     def get(self, target: str, now_ns: int) -> HttpReply:
         """Answer a GET; `target` is path and query."""
         url = urlsplit(target)
         call = _CALLS.get(url.path)
-        if call is not None and self.failures:
-            return self.failures.popleft()
+        if call is not None and self._failures:
+            return self._failures.popleft()
         if call is None:
             return HttpReply(404, b'{"code":-1000,"msg":"no such path in this simulation"}', _JSON)
         query = dict(parse_qsl(url.query, keep_blank_values=True))

@@ -17,10 +17,12 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from exchange_sim.venue import Close, Outcome, Variant
+from exchange_sim.venue import Close, Habits, Outcome, Variant
 
 ErrorShape: TypeAlias = Literal["documented", "wrapped"]
 
+NAME: Final = "binance"
+HABITS: Final = Habits(pings=True, ages=True)
 COMBINED: Final[Variant] = 1
 MICROSECONDS: Final[Variant] = 2
 MAX_STREAMS: Final = 1024
@@ -47,6 +49,9 @@ def is_stream(name: object) -> bool:
 
 class BinanceSession:
     """A connection's subscriptions, kept in the order in which they were made."""
+
+    venue: Final = NAME
+    habits: Final = HABITS
 
     def __init__(
         self, streams: Iterable[str], *, combined: bool, microseconds: bool, error_shape: ErrorShape = "documented"

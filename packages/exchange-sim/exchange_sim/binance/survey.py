@@ -40,6 +40,11 @@ def as_frame(text: bytes) -> Frame | None:
     return None if found is None else Frame(found[1].decode(), found[2])
 
 
+def is_frame(text: bytes) -> bool:
+    """Tell whether a recorded text is a frame of a combined socket."""
+    return _COMBINED.fullmatch(text) is not None
+
+
 def read_snapshot(text: bytes) -> Snapshot | None:
     """Return a recorded snapshot; None when it cannot be read."""
     try:

@@ -1,5 +1,6 @@
 """Several symbols in one market, merged by time."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import heapify, heapreplace
 from typing import Final
@@ -54,10 +55,12 @@ class MarketModel:
         self._due = [(market.next_s(), index) for index, market in enumerate(self._markets)]
         heapify(self._due)
         self._opened_ns = 0
+        self._now_ns = 0  # up to which time the market was told to live
+        self._bursts: deque[MarketEvent] = deque()
 
     def open(self, now_ns: int) -> None:
         """Say when the market opens; before the first `until`. A market opened later has higher ids."""
-        self._opened_ns = now_ns
+        self._opened_ns = self._now_ns = now_ns
         for market in self._markets:
             market.open(now_ns)
 
@@ -69,12 +72,27 @@ class MarketModel:
         """Return the id of the symbol's last trade, or the one before its first."""
         return self._markets[self.symbols.index(symbol)].trade_id
 
+    def burst(self, symbol: str, count: int) -> None:
+        """Let one order trade `count` times, next and at one instant, at the best price and without moving it.
+
+        Raises:
+            ValueError: there is no such symbol.
+        """
+        if symbol not in self.symbols:
+            raise ValueError(f"expected a symbol of {', '.join(self.symbols)}, found {symbol!r}")
+        self._bursts.append(self._markets[self.symbols.index(symbol)].burst(self._now_ns, count))
+
     def next_ns(self) -> int | None:
         """Return when something happens next; None without symbols."""
+        if self._bursts:
+            return self._now_ns
         return self._opened_ns + int(self._due[0][0] * _NS_PER_S) if self._due else None
 
     def until(self, now_ns: int) -> Iterator[MarketEvent]:
         """Yield, in order of time, everything that happens up to and including `now_ns`."""
+        while self._bursts:
+            yield self._bursts.popleft()
+        self._now_ns = max(self._now_ns, now_ns)
         while self._due:
             next_s, index = self._due[0]
             if self._opened_ns + int(next_s * _NS_PER_S) > now_ns:

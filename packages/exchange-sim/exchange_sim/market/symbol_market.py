@@ -99,6 +99,13 @@ class SymbolMarket:
             events.append(self._update(ts_ns))
         return events
 
+    def burst(self, ts_ns: int, count: int) -> Execution:
+        """Let a buyer trade `count` times one lot with somebody who is not in the book."""
+        first_id, price = self.trade_id + 1, self.book.asks.best()
+        self.trade_id += count
+        fills = [Fill(first_id + number, price, self._what.lot) for number in range(count)]
+        return Execution(self._what.symbol, ts_ns, buyer_is_maker=False, fills=fills)
+
     def _size_factor(self, arrivals: float) -> float:
         """Make trades larger in a market so quiet that even a move would trade next to nothing."""
         trades = arrivals * _MOVE_BOOST * _AGGRESSIVE_IN_MOVE * MEAN_FILLS * 5
