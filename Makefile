@@ -15,7 +15,7 @@ help: ## List the targets
 	@echo 'usage: make TARGET [PYTHON=python3.12]'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
-run: setup-run ## Run NATS, a simulated exchange and both services (live: PROVIDER=binance SYMBOLS=BTCUSDT,ETHUSDT)
+run: setup-run ## Run NATS, a simulated exchange and both services (live: PROVIDER=binance SYMBOLS=BTCUSDT,ETHUSDT BACKUP=bybit)
 	@exec $(BIN)/python tools/foreground.py $(BIN)/python tools/stack.py $(ARGS)
 
 test: lint pytest ## Run every check and all tests (ARGS="tests/tooling -k stack" goes to pytest)

@@ -107,8 +107,9 @@ def processes(options: argparse.Namespace) -> list[Process]:
     link = {"NATS_URL": f"nats://{LOOPBACK}:{options.nats_port}"}
     feed = {**link, "NATS_ENABLED": "true"}
     if not options.provider:
-        feed["BINANCE_WS_URL"] = f"ws://{LOOPBACK}:{options.sim_port}"
-        feed["BINANCE_REST_URL"] = f"http://{LOOPBACK}:{options.sim_port}"
+        for venue in ("BINANCE", "BYBIT"):  # the simulator is both, so BACKUP=bybit works as well
+            feed[f"{venue}_WS_URL"] = f"ws://{LOOPBACK}:{options.sim_port}"
+            feed[f"{venue}_REST_URL"] = f"http://{LOOPBACK}:{options.sim_port}"
     run = ["app", "run", "--provider", options.provider or "binance", "--symbols", options.symbols]
     return [
         nats_server(options),

@@ -20,7 +20,7 @@ Side: TypeAlias = Literal["buy", "sell"]
 Level: TypeAlias = tuple[str, str]
 HeartbeatStatus: TypeAlias = Literal["live", "silent"]
 
-STATUS_KINDS: Final = ("gap", "stale", "recovered", "reconnect", "source_switch", "drop", "correction")
+STATUS_KINDS: Final = ("gap", "backfill", "stale", "recovered", "reconnect", "source_switch", "drop", "correction")
 
 
 class Trade(Struct, tag_field="type", tag="trade", gc=False):
@@ -37,6 +37,7 @@ class Trade(Struct, tag_field="type", tag="trade", gc=False):
     seq: int = 0
     epoch: int = 0
     v: int = VERSION
+    backfill: bool = False  # fetched by REST because the stream had missed it; younger trades went before it
 
 
 class Quote(Struct, tag_field="type", tag="quote", gc=False):

@@ -18,7 +18,7 @@ head: dict[str, Any] = {"provider": text, "symbol": text, "ts_recv": nanoseconds
 side = st.sampled_from(["buy", "sell", None])
 
 events: st.SearchStrategy[Event] = st.one_of(
-    st.builds(Trade, **head, price=price, size=price, trade_id=text, side=side, **wire),
+    st.builds(Trade, **head, price=price, size=price, trade_id=text, side=side, backfill=st.booleans(), **wire),
     st.builds(Quote, **head, bid=price, bid_size=price, ask=price, ask_size=price, **wire),
     st.builds(BookL2, **head, bids=st.lists(level, max_size=5), asks=st.lists(level, max_size=5), **wire),
     st.builds(
@@ -71,6 +71,7 @@ def test_optional_fields_that_are_missing_are_null() -> None:
     event = codec.decode_event(dump())
     assert isinstance(event, Trade)
     assert (event.side, event.ts_event, event.seq, event.epoch, event.v) == (None, None, 0, 0, 1)
+    assert not event.backfill
 
 
 def test_unknown_fields_are_ignored() -> None:

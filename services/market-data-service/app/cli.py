@@ -11,7 +11,7 @@ import structlog
 import typer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from app.providers import PROVIDERS, UnknownProviderError, make_provider
+from app.providers import PROVIDERS, UnknownProviderError
 from app.settings import BadSettingsError, env_example, load
 
 EXIT_FAILURE: Final = 1
@@ -30,11 +30,14 @@ def run(
     provider: Annotated[
         str | None, typer.Option(help=f"Where the data comes from: {', '.join(sorted(PROVIDERS))}.", metavar="NAME")
     ] = None,
+    backup: Annotated[
+        str | None, typer.Option(help="Who stands in when that one fails, such as bybit.", metavar="NAME")
+    ] = None,
     symbols: Annotated[
         str | None, typer.Option(help="Symbols separated by commas, such as BTCUSDT,ETHUSDT.", metavar="LIST")
     ] = None,
     http_port: Annotated[
-        int | None, typer.Option(help="Port of /health, /metrics and /bus-stats; 0 takes any free one.")
+        int | None, typer.Option(help="Port of /health, /providers, /metrics and the rest; 0 takes any free one.")
     ] = None,
 ) -> None:
     """Run the service until SIGTERM or Ctrl-C.
@@ -43,12 +46,11 @@ def run(
     `python -m app env-example` lists every setting.
     """
     try:
-        settings = load(provider=provider, symbols=symbols, http_port=http_port)
-        make_provider(settings.provider)
+        settings = load(provider=provider, backup=backup, symbols=symbols, http_port=http_port)
     except BadSettingsError as error:
         _refuse(EXIT_USAGE, *error.problems)
-    except UnknownProviderError as error:
-        _refuse(EXIT_USAGE, f"PROVIDER: {error}")
+    if settings.provider not in PROVIDERS:
+        _refuse(EXIT_USAGE, f"PROVIDER: {UnknownProviderError(settings.provider, PROVIDERS)}")
     configure_logging(settings.log_level, settings.log_format, sys.stderr)
 
     from app.http import PortTakenError  # only here: the HTTP and NATS libraries take a second to import

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from app.bus import Bus
 from app.feed import Feed
+from app.liveness.watch import Liveness
 from md_contract.events import TYPE_OF, BookL2, Quote, Trade
 from md_contract.units import NS_PER_S
 from nats_link import Link
@@ -19,14 +20,19 @@ _OF_SYMBOLS: Final = (Trade, Quote, BookL2)
 _FEED_COUNTERS: Final[dict[str, tuple[str, Callable[[Feed], int]]]] = {
     "frames": ("Frames read off sockets.", lambda feed: feed.frames),
     "reconnects": ("Connections made again after one was lost.", lambda feed: feed.reconnects),
+    "rotations": ("Connections that took over before the one before had ended.", lambda feed: feed.rotations),
     "rest_requests": ("REST requests made.", lambda feed: feed.rest.requests),
     "rest_errors": ("REST requests that failed.", lambda feed: feed.rest.errors),
     "gaps": ("Holes seen in trade ids.", lambda feed: feed.counters.gaps),
     "missing_trades": ("Trades missing in those holes.", lambda feed: feed.counters.missing_trades),
     "late_trades": ("Trades that filled a hole after it was reported.", lambda feed: feed.counters.late_trades),
+    "backfilled_trades": ("Missed trades that were fetched by REST.", lambda feed: feed.counters.backfilled_trades),
     "duplicate_trades": ("Trades that came twice, published once.", lambda feed: feed.counters.duplicate_trades),
     "sequence_restarts": ("Times a trade sequence began anew.", lambda feed: feed.counters.sequence_restarts),
     "stale_quotes": ("Quotes older than one already published.", lambda feed: feed.counters.stale_quotes),
+    "repeated_quotes": ("Quotes repeated as a sign of life.", lambda feed: feed.counters.repeated_quotes),
+    "one_sided_quotes": ("Quotes without a bid or an ask.", lambda feed: feed.counters.one_sided_quotes),
+    "crossed_quotes": ("Quotes whose bid was above their ask.", lambda feed: feed.counters.crossed_quotes),
     "book_resyncs": ("Order books given up and built anew.", lambda feed: feed.counters.books.resyncs),
     "stale_snapshots": ("Book snapshots too old to be used.", lambda feed: feed.counters.books.stale_snapshots),
     "subscriptions_refused": ("Refused subscriptions.", lambda feed: feed.counters.subscriptions_refused),
@@ -41,6 +47,7 @@ class ServiceCollector(Collector):
         symbols: Sequence[str],
         bus: Bus,
         feeds: Mapping[str, Feed],
+        liveness: Liveness,
         link: Link | None,
         loop_lag_s: Callable[[], float],
     ) -> None:
@@ -50,12 +57,14 @@ class ServiceCollector(Collector):
             symbols: the only values of the label `symbol`.
             bus: its ledger.
             feeds: by provider name.
+            liveness: the watch over them.
             link: the connection to NATS; None when the service runs without.
             loop_lag_s: how late the event loop lately was, in seconds.
         """
         self._symbols = symbols
         self._bus = bus
         self._feeds = feeds
+        self._liveness = liveness
         self._link = link
         self._loop_lag_s = loop_lag_s
 
@@ -63,6 +72,7 @@ class ServiceCollector(Collector):
         yield from self._events()
         yield from self._sinks()
         yield from self._provider_feeds()
+        yield from self._choice_of_provider()
         yield from self._nats()
         yield GaugeMetricFamily(
             "md_event_loop_lag_seconds", "How late the event loop lately ran a timer.", value=self._loop_lag_s()
@@ -123,6 +133,22 @@ class ServiceCollector(Collector):
             for family, count in counters:
                 family.add_metric([provider], count(feed))
         yield from (connected, quarantined, *(family for family, _ in counters))
+
+    def _choice_of_provider(self) -> Iterator[Metric]:
+        liveness = self._liveness
+        active = GaugeMetricFamily("md_active_provider", "1 while its events go out.", labels=["provider"])
+        healthy = GaugeMetricFamily("md_provider_healthy", "1 while fit to be the active one.", labels=["provider"])
+        held = CounterMetricFamily(
+            "md_standby_events", "Events let go because their provider was on standby.", labels=["provider"]
+        )
+        switches = CounterMetricFamily("md_failover_switches", "Changes of the active provider.", labels=["from", "to"])
+        for provider in self._feeds:
+            active.add_metric([provider], provider == liveness.active)
+            healthy.add_metric([provider], liveness.verdict(provider).healthy)
+            held.add_metric([provider], liveness.doors[provider].held)
+            for other in self._feeds.keys() - {provider}:
+                switches.add_metric([provider, other], liveness.doors.switches.get((provider, other), 0))
+        yield from (active, healthy, held, switches)
 
     def _nats(self) -> Iterator[Metric]:
         link = self._link

@@ -1,7 +1,8 @@
 """The composition root: read it top to bottom and you have seen the service.
 
-    feed (sockets) -> bus -> sink -> NATS        beside it: HTTP, and a watch that tells what people should know
+    feed (sockets) -> door, if its provider is the active one -> bus -> sink -> NATS
 
+Beside it: HTTP, the liveness watch that chooses among two providers, and a watch that tells what people should know.
 It stops in the order in which the data flows, so that nothing on its way is lost: sockets, bus, sinks, HTTP.
 """
 
@@ -19,13 +20,17 @@ import structlog
 
 from app.bus import Bus
 from app.feed import Feed
-from app.http import HttpServer, Parts, create_app, listen
+from app.http import HttpServer, OrderRules, Parts, create_app, listen
+from app.liveness.active import Doors
+from app.liveness.provider_watch import LivenessOptions
+from app.liveness.watch import Liveness
 from app.metrics import ServiceCollector, make_registry, render
-from app.providers import make_provider
-from app.settings import BadSettingsError, Settings
+from app.providers import Provider
+from app.settings import Settings
 from app.sinks.discard import DiscardSink
 from app.sinks.nats import NatsSink
 from app.sinks.sink import Sink, drain
+from app.venues import endpoints, make_provider, make_providers
 from md_contract.events import TYPE_OF
 from md_contract.units import NS_PER_MS
 from nats_link import Link, LinkOptions, redact
@@ -36,6 +41,7 @@ EMPTY_BUS_S: Final = 3.5
 CLOSE_SINK_S: Final = 2.0
 CLOSE_HTTP_S: Final = 1.5
 WATCH_EVERY_S: Final = 0.5
+LOOK_EVERY_S: Final = 0.2
 
 log: Final = structlog.get_logger("app")
 
@@ -52,13 +58,9 @@ class Service:
 
         Raises:
             UnknownProviderError: the settings name a provider that does not exist.
-            BadSettingsError: a symbol is none of the provider's.
+            BadSettingsError: settings that cannot be used together; see `make_providers` and `Settings.read_secret`.
         """
-        provider = make_provider(settings.provider)
-        refusals = [f"SYMBOLS: {why}" for symbol in settings.symbols if (why := provider.refuse(symbol))]
-        if refusals:
-            raise BadSettingsError(refusals)
-
+        providers = make_providers(settings)
         self.settings = settings
         self.epoch = time.time_ns() // NS_PER_MS
         self.loop_lag_s = 0.0
@@ -75,23 +77,34 @@ class Service:
         self.bus = Bus(self._saturation_changed)
         self.buffer = self.bus.attach(self.sink.name, self.sink.take, settings.bus_capacity)
 
-        ws_url, rest_url = {"binance": (settings.binance_ws_url, settings.binance_rest_url)}[settings.provider]
-        self.feed = Feed(
-            provider,
-            settings.symbols,
-            publish=self.bus.publish,
-            ws_url=ws_url,
-            rest_url=rest_url,
-            book_depth=settings.book_depth,
-            book_rate_hz=settings.book_pub_rate_hz,
+        self.doors = Doors(list(providers), settings.symbols, self.bus.publish)
+        self.feeds = {name: self._make_feed(provider) for name, provider in providers.items()}
+        self.liveness = Liveness(
+            self.feeds,
+            self.doors,
+            _liveness_options(settings),
+            time.monotonic_ns(),
+            markets={name: getattr(provider, "market", "") for name, provider in providers.items()},
+            cold=settings.backup_cold,
         )
 
-        feeds = {settings.provider: self.feed}
-        collector = ServiceCollector(settings.symbols, self.bus, feeds, self.link, lambda: self.loop_lag_s)
+        collector = ServiceCollector(
+            settings.symbols, self.bus, self.feeds, self.liveness, self.link, lambda: self.loop_lag_s
+        )
         registry = make_registry(collector)
-        self.parts = Parts(settings.symbols, self.bus, feeds, self.link, self.nats_url, lambda: render(registry))
+        self.parts = Parts(
+            settings.symbols,
+            self.bus,
+            self.feeds,
+            self.liveness,
+            OrderRules(settings.read_secret("failover_token"), settings.failover_remote),
+            self.link,
+            self.nats_url,
+            lambda: render(registry),
+        )
         self.http = HttpServer(create_app(self.parts), listener)
 
+        self._running: dict[str, asyncio.Task[None]] = {}  # the feeds, by provider
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -108,10 +121,13 @@ class Service:
                 watch = tasks.create_task(self._watch(), name="watch")
                 gc.collect()
                 gc.freeze()
-                feed = tasks.create_task(self._endless(self.feed.run(), "feed"), name="feed")
+                for name in self.liveness.watches:
+                    self._connect(name, tasks)
+                liveness = tasks.create_task(self._watch_liveness(tasks), name="liveness")
                 await self._stop.wait()
 
-                await self._close_sockets(feed)
+                liveness.cancel()
+                await self._close_sockets()
                 await self._empty_bus(drains)
                 await self.sink.close(CLOSE_SINK_S)
                 self.http.stop()
@@ -153,13 +169,58 @@ class Service:
         if not self._stop.is_set():
             raise RuntimeError(f"{name} ended by itself")
 
-    async def _close_sockets(self, feed: asyncio.Task[None]) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_SOCKETS_S):
-                await self.feed.stop()
-        except TimeoutError:
+    def _make_feed(self, provider: Provider) -> Feed:
+        ws_url, rest_url = endpoints(self.settings, provider.name)
+        return Feed(
+            provider,
+            self.settings.symbols,
+            publish=self.doors[provider.name].publish,
+            ws_url=ws_url,
+            rest_url=rest_url,
+            book_depth=self.settings.book_depth,
+            book_rate_hz=self.settings.book_pub_rate_hz,
+        )
+
+    def _connect(self, name: str, tasks: asyncio.TaskGroup) -> None:
+        """Run a provider's feed, until it is asked to stop."""
+        part = f"feed {name}"
+        run = self.feeds[name].run()
+        is_cold = self.liveness.cold and name == self.liveness.backup
+        self._running[name] = tasks.create_task(run if is_cold else self._endless(run, part), name=part)
+
+    async def _watch_liveness(self, tasks: asyncio.TaskGroup) -> None:
+        """Look at the feeds a few times a second, and keep a cold standby connected while it is wanted."""
+        liveness = self.liveness
+        while True:
+            for remark in liveness.look(time.monotonic_ns(), time.time_ns()):
+                getattr(log, remark.level)(remark.event, **remark.fields)
+            if liveness.cold and liveness.backup is not None:
+                self._keep_as_wanted(liveness.backup, tasks)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _keep_as_wanted(self, cold: str, tasks: asyncio.TaskGroup) -> None:
+        running = self._running.get(cold)
+        if self.liveness.wanted and running is None:
+            log.info("cold standby connects", provider=cold)
+            self.feeds[cold] = self._make_feed(make_provider(self.settings, cold))
+            if self.bus.saturated:
+                self.feeds[cold].pause()
+            self.liveness.began(cold)
+            self._connect(cold, tasks)
+        elif running is not None and running.done():
+            del self._running[cold]
+            self.liveness.ended(cold)
+        elif running is not None and not self.liveness.wanted:
+            self.feeds[cold].request_stop()
+
+    async def _close_sockets(self) -> None:
+        running = self._running
+        for name in running:
+            self.feeds[name].request_stop()
+        _, late = await asyncio.wait(running.values(), timeout=CLOSE_SOCKETS_S)
+        for task in late:
             log.warning("sockets did not close in time", waited_s=CLOSE_SOCKETS_S, next="they are cut off")
-            feed.cancel()
+            task.cancel()
         log.info("stopping", step="sockets closed", queued=len(self.buffer))
 
     async def _empty_bus(self, drains: asyncio.Task[None]) -> None:
@@ -176,10 +237,12 @@ class Service:
     def _saturation_changed(self, saturated: bool) -> None:
         if saturated:
             log.warning("bus full: sockets are not read", capacity=self.buffer.capacity, sink=self.sink.name)
-            self.feed.pause()
+            for feed in self.feeds.values():
+                feed.pause()
         else:
             log.info("bus has room: sockets are read again", sink=self.sink.name)
-            self.feed.resume()
+            for feed in self.feeds.values():
+                feed.resume()
 
     async def _watch(self) -> None:
         """Measure how late the loop is, and tell once what would otherwise only be counted."""
@@ -192,6 +255,18 @@ class Service:
             if self.buffer.failures and not failed:
                 failed = True
                 log.error("sink failed on an event; further ones are only counted", why=self.buffer.last_failure)
+
+
+def _liveness_options(settings: Settings) -> LivenessOptions:
+    silence_s = settings.heartbeat_silence_s
+    return LivenessOptions(
+        heartbeat_interval_s=settings.heartbeat_interval_s,
+        heartbeat_silence_s=silence_s,
+        failover_silence_s=silence_s if settings.failover_silence_s is None else settings.failover_silence_s,
+        failover_lag_s=settings.failover_lag_s,
+        failover_min_dwell_s=settings.failover_min_dwell_s,
+        failover_probation_s=settings.failover_probation_s,
+    )
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> int:
@@ -213,10 +288,14 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
         except NotImplementedError:  # Windows
             signal.signal(number, lambda number, _frame: loop.call_soon_threadsafe(on_signal, number))
 
+    for file in settings.secret_files:
+        if os.name == "posix" and file.stat().st_mode & 0o077:
+            log.warning("others may read a secret", file=str(file), next=f"chmod 600 {file}")
     host, port = listener.getsockname()[:2]
     log.info(
         "started",
         provider=settings.provider,
+        backup=settings.backup,
         symbols=",".join(settings.symbols),
         http=f"http://{host}:{port}/health",
         nats=service.nats_url if settings.nats_enabled else "off: events are discarded",

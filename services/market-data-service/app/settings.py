@@ -62,13 +62,27 @@ def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
 
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+
+
 def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+SomeSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 WsUrl = Annotated[str, AfterValidator(lambda value: _url(value, "wss", "ws"))]
 RestUrl = Annotated[str, AfterValidator(lambda value: _url(value, "https", "http"))]
 NatsUrl = Annotated[SecretStr, AfterValidator(_nats_url)]
+
+
+class BadSettingsError(ValueError):
+    """Settings that cannot be used; `problems` holds one line for each, and never a secret."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
 
 
 class Settings(BaseSettings):
@@ -81,6 +95,10 @@ class Settings(BaseSettings):
     provider: Annotated[str, BeforeValidator(_lower)] = Field(
         "binance", description="Where the data comes from; `python -m app providers` lists what is known."
     )
+    backup: Annotated[str | None, BeforeValidator(_lower)] = Field(
+        None, description="Provider that stands in when the first one fails, such as bybit; empty: none."
+    )
+    backup_cold: bool = Field(False, description="true: connect the backup only when it is needed.")
     symbols: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)] = Field(
         ("BTCUSDT", "ETHUSDT"), description="Symbols to follow, separated by commas."
     )
@@ -88,10 +106,47 @@ class Settings(BaseSettings):
         "wss://stream.binance.com:9443", description="Binance WebSocket endpoint, without the path."
     )
     binance_rest_url: RestUrl = Field("https://api.binance.com", description="Binance REST endpoint.")
+    bybit_ws_url: WsUrl = Field("wss://stream.bybit.com", description="Bybit WebSocket endpoint, without the path.")
+    bybit_rest_url: RestUrl = Field("https://api.bybit.com", description="Bybit REST endpoint.")
+    bybit_orderbook_depth: Annotated[Literal[1, 50, 200, 1000], BeforeValidator(_number)] = Field(
+        50, description="Levels a side of the Bybit topic that books are kept from: 1, 50, 200 or 1000."
+    )
+    alpaca_ws_url: WsUrl = Field(
+        "wss://stream.data.alpaca.markets", description="Alpaca WebSocket endpoint, without the path."
+    )
+    alpaca_feed: Annotated[Literal["iex", "sip", "test", "crypto"], BeforeValidator(_lower)] = Field(
+        "iex", description="iex (free), sip (paid), test (always on, symbol FAKEPACA) or crypto (symbols like BTC/USD)."
+    )
+    alpaca_api_key: SecretStr | None = Field(None, description="Key of your Alpaca account; needed for alpaca alone.")
+    alpaca_api_key_file: Path | None = Field(None, description="A file that holds the key instead.")
+    alpaca_api_secret: SecretStr | None = Field(None, description="Secret of your Alpaca account.")
+    alpaca_api_secret_file: Path | None = Field(None, description="A file that holds the secret instead.")
     book_depth: int = Field(20, ge=1, le=1_000, description="Levels per side in a published order book.")
     book_pub_rate_hz: float = Field(
         10.0, gt=0, le=1_000, allow_inf_nan=False, description="Order books published per symbol and second, at most."
     )
+    heartbeat_interval_s: SomeSeconds = Field(5.0, description="Seconds between two heartbeats of a provider.")
+    heartbeat_silence_s: SomeSeconds | None = Field(
+        None,
+        description="Seconds without market data after which a provider, or one of its connections, counts as silent; "
+        "empty: the venue's own (10, or 60 on a Binance connection without a busy symbol).",
+    )
+    failover_silence_s: SomeSeconds | None = Field(
+        None,
+        description="Seconds without market data after which the backup takes over; empty: as HEARTBEAT_SILENCE_S.",
+    )
+    failover_lag_s: SomeSeconds = Field(
+        5.0, description="Median feed latency, in seconds, above which a provider is unhealthy."
+    )
+    failover_min_dwell_s: Seconds = Field(30.0, description="Seconds between two switches, at least.")
+    failover_probation_s: Seconds = Field(
+        60.0, description="Seconds the first provider has to be healthy before it takes over again."
+    )
+    failover_token: SecretStr | None = Field(
+        None, description="Who sends it may switch by POST /failover; empty, and no file either: nobody may."
+    )
+    failover_token_file: Path | None = Field(None, description="A file that holds the token instead.")
+    failover_remote: bool = Field(False, description="true: take POST /failover from other machines, too.")
     nats_url: NatsUrl = Field(
         SecretStr("nats://127.0.0.1:4222"),
         description="NATS server, or several separated by commas; user and password, or a token, may stand in it.",
@@ -114,13 +169,34 @@ class Settings(BaseSettings):
         "console", description="console (coloured on a terminal, key=value elsewhere) or json."
     )
 
+    def read_secret(self, name: Literal["failover_token", "alpaca_api_key", "alpaca_api_secret"]) -> str | None:
+        """A secret, wherever it is kept; None when there is none.
 
-class BadSettingsError(ValueError):
-    """Settings that cannot be used; `problems` holds one line for each, and never a secret."""
+        Raises:
+            BadSettingsError: it is kept in two places, or its file holds none.
+        """
+        direct: SecretStr | None = getattr(self, name)
+        file: Path | None = getattr(self, f"{name}_file")
+        given = direct.get_secret_value().strip() if direct is not None else ""
+        if file is None:
+            return given or None
+        variable = f"{name.upper()}_FILE"
+        if given:
+            raise BadSettingsError([f"{variable}: expected this or {name.upper()}, found both"])
+        try:
+            secret = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise BadSettingsError([f"{variable}: expected a readable file, found {str(file)!r}: {why}"]) from None
+        if not secret:
+            raise BadSettingsError([f"{variable}: expected one line of text in {str(file)!r}, found nothing"])
+        return secret
 
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__("; ".join(problems))
+    @property
+    def secret_files(self) -> list[Path]:
+        """The files that secrets are read from."""
+        files = (self.failover_token_file, self.alpaca_api_key_file, self.alpaca_api_secret_file)
+        return [file for file in files if file is not None]
 
 
 def load(env_file: Path | None = ENV_FILE, **flags: Any) -> Settings:  # noqa: ANN401 - pydantic checks each by its field
@@ -158,6 +234,8 @@ def env_example() -> str:
 
 
 def _as_text(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, tuple):

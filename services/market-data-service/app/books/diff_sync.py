@@ -143,6 +143,11 @@ class DiffSync:
     def synchronised(self) -> bool:
         return self.state in SYNCHRONISED
 
+    @property
+    def last(self) -> int:
+        """The number of the last change applied; it means something only while synchronised."""
+        return self._last
+
     def on_diff(self, diff: Diff) -> bool:
         """Take one update; return True when the published levels may have changed."""
         if not self.synchronised:

@@ -3,5 +3,6 @@
 from app.feed.clock import Clock
 from app.feed.connection import Connection, ConnectionState
 from app.feed.feed import Feed
+from app.feed.supervisor import Patience
 
-__all__ = ["Clock", "Connection", "ConnectionState", "Feed"]
+__all__ = ["Clock", "Connection", "ConnectionState", "Feed", "Patience"]

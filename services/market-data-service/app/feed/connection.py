@@ -1,5 +1,6 @@
 """Where one connection stands: a table of states, and the facts that /health shows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -41,10 +42,13 @@ class Connection:
     state_since_ns: int = 0
     attempts: int = 0  # connections tried
     opens: int = 0  # connections that came about
+    rotations: int = 0  # of them, those that took over before the one before had ended
     failures: int = 0  # connections ended by an error of ours
     frames: int = 0  # of any kind
     last_recv_ns: int | None = None  # of a data frame
     last_end: str | None = None  # how the last connection or attempt ended
+    heard: Callable[[str], int | None] | None = None  # of a symbol: its last promised sign of life; None: none promised
+    hang_up: Callable[[str], None] | None = None  # ends the present connection, for this reason
 
     def note(self, sign: Sign, wall_ns: int) -> None:
         """Move on by the table; a sign that means nothing in the present state changes nothing."""

@@ -10,11 +10,11 @@ import structlog
 
 from app.feed.clock import Clock
 from app.feed.connection import Connection, ConnectionState
+from app.feed.errands import run_errands
 from app.feed.gate import Gate
 from app.feed.rest import Rest, RestError
 from app.feed.session import Session
-from app.feed.supervisor import keep_connected
-from app.feed.websocket import Ending
+from app.feed.supervisor import Patience, Supervisor
 from app.liveness.backoff import TokenBucket
 from app.providers.provider import BookOptions, Fetch, Provider, UnreadableListingError
 from md_contract.events import Event
@@ -52,6 +52,7 @@ class Feed:
         book_depth: int = 20,
         book_rate_hz: float = 10.0,
         clock: Clock | None = None,
+        patience: Patience | None = None,
     ) -> None:
         _expect_scheme(ws_url, "ws", "wss")
         _expect_scheme(rest_url, "http", "https")
@@ -63,11 +64,15 @@ class Feed:
         self._ws_url = ws_url
         self._books = BookOptions(book_depth, book_rate_hz)
         self._clock = clock or Clock()
+        self._patience = patience or Patience(rotate_after_s=provider.limits.rotate_after_s)
         self._gate = Gate()
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
-        self.rest = Rest(rest_url, weight_per_min=provider.limits.rest_weight_per_min, clock=self._clock)
+        limits = provider.limits
+        self.rest = Rest(
+            rest_url, weight_per_min=limits.rest_weight_per_min, clock=self._clock, used_weight=limits.used_weight
+        )
         self.symbols: tuple[str, ...] = tuple(dict.fromkeys(symbols))
         self._exclude({symbol: why for symbol in self.symbols if (why := provider.refuse(symbol))})
 
@@ -83,7 +88,13 @@ class Feed:
 
     @property
     def reconnects(self) -> int:
-        return sum(max(0, connection.opens - 1) for connection in self.connections)
+        """Connections made after one was lost; one that was replaced in time is no loss."""
+        return sum(max(0, connection.opens - 1 - connection.rotations) for connection in self.connections)
+
+    @property
+    def rotations(self) -> int:
+        """Connections that were replaced before they ended."""
+        return sum(connection.rotations for connection in self.connections)
 
     @property
     def last_recv_ns(self) -> int | None:
@@ -123,13 +134,20 @@ class Feed:
     async def run(self) -> None:
         """Keep the feed up until it is asked to stop; returns when every socket is closed."""
         self._ended.clear()
+        errands = self.provider.errands
         try:
             async with self.rest, asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch_for_stop(), name="watch for stop")
                 tasks.create_task(self._connect_all(tasks), name="start the connections")
+                if errands is not None:
+                    running = run_errands(errands, rest=self.rest, publish=self._publish, clock=self._clock)
+                    tasks.create_task(running, name="run errands")
         except* _StopRequested:
             pass
         finally:
+            if errands is not None:
+                for event in errands.closed(self._clock.wall_ns()):
+                    self._publish(event)
             self._ended.set()
 
     async def _watch_for_stop(self) -> None:
@@ -145,12 +163,18 @@ class Feed:
         for symbols in self.provider.split(self.symbols):
             connection = Connection(symbols, state_since_ns=self._clock.wall_ns())
             self.connections.append(connection)
-            serve = partial(self._serve, connection)
-            keeper = keep_connected(connection, serve, attempts=attempts, gate=self._gate, clock=self._clock)
-            tasks.create_task(keeper, name=f"keep {symbols[0]} ... connected")
+            keeper = Supervisor(
+                connection,
+                partial(self._session, connection),
+                attempts=attempts,
+                gate=self._gate,
+                clock=self._clock,
+                patience=self._patience,
+            )
+            tasks.create_task(keeper.run(), name=f"keep {symbols[0]} ... connected")
 
-    async def _serve(self, connection: Connection, reconnect_reason: str | None) -> Ending:
-        session = Session(
+    def _session(self, connection: Connection, reconnect_reason: str | None, is_successor: bool) -> Session:
+        return Session(
             self.provider,
             connection,
             publish=self._publish,
@@ -160,8 +184,8 @@ class Feed:
             gate=self._gate,
             clock=self._clock,
             reconnect_reason=reconnect_reason,
+            is_successor=is_successor,
         )
-        return await session.run()
 
     async def _check_symbols_first(self, tasks: asyncio.TaskGroup) -> None:
         """Check the symbols against the venue's listing; when that cannot be had, go on and check later."""

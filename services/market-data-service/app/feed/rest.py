@@ -6,6 +6,8 @@ close the client for as long as the venue says.
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,20 +17,23 @@ import structlog
 from app.feed.clock import Clock
 from app.liveness.backoff import BASE_S, CAP_S, TokenBucket
 from app.providers.provider import Fetch
+from md_contract.units import NS_PER_S
 
 TIMEOUT_S: Final = 20.0
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 RECENT_S: Final = 60.0
+MAX_DIGITS: Final = 12
 REFUSED_WAIT_S: Final = {429: 60.0, 418: 120.0, 403: 300.0, 451: 300.0}  # when the venue does not say how long
 
 _log = structlog.get_logger()
 
 
 class RestError(Exception):
-    """One request failed; `wait_s` is how long the venue wants to be left alone."""
+    """One request failed; `wait_s` is how long the venue wants to be left alone, `status` its answer if it gave one."""
 
-    def __init__(self, why: str, wait_s: float = 0.0) -> None:
+    def __init__(self, why: str, wait_s: float = 0.0, status: int | None = None) -> None:
         self.wait_s = wait_s
+        self.status = status
         super().__init__(why)
 
 
@@ -44,7 +49,18 @@ def retry_after_s(status: int, header: str | None) -> float:
 class Rest:
     """GETs what conversations want. Use as an async context manager."""
 
-    def __init__(self, base_url: str, *, weight_per_min: int, clock: Clock) -> None:
+    def __init__(
+        self, base_url: str, *, weight_per_min: int, clock: Clock, used_weight: tuple[str, int] | None = None
+    ) -> None:
+        """Prepare a client.
+
+        Args:
+            base_url: of every request.
+            weight_per_min: our own budget.
+            clock: for every wait.
+            used_weight: the header in which the venue tells what is used up in the present minute, by everybody at
+                this address, and the value from which on nothing is asked until the minute is over.
+        """
         self.requests = 0
         self.errors = 0
         self._base_url = base_url.rstrip("/")
@@ -52,6 +68,8 @@ class Rest:
         self._budget = TokenBucket(weight_per_min, 60.0)
         self._turn = asyncio.Lock()
         self._closed_until = 0.0
+        self._used_weight = used_weight
+        self.used_weight = 0  # as the venue last said it
         self._recent: dict[str, deque[float]] = {}  # topic -> when it was asked for lately
         self._session: aiohttp.ClientSession | None = None
 
@@ -80,7 +98,8 @@ class Rest:
         Raises:
             RestError: no 2xx answer came.
         """
-        await self._sleep(self._politeness_s(fetch.topic))
+        if not fetch.paced:
+            await self._sleep(self._politeness_s(fetch.topic))
         async with self._turn:
             await self._admission(fetch.weight)
             self.requests += 1
@@ -88,7 +107,8 @@ class Rest:
                 return await self._request(fetch.path)
             except RestError as error:
                 self.errors += 1
-                self._closed_until = max(self._closed_until, self._now() + error.wait_s)
+                if not (fetch.optional and error.status == HTTPStatus.FORBIDDEN):
+                    self._closed_until = max(self._closed_until, self._now() + error.wait_s)
                 raise
 
     async def _request(self, path: str) -> tuple[bytes, int]:
@@ -96,9 +116,10 @@ class Rest:
             raise RestError("the client is not open")
         try:
             async with self._session.get(self._base_url + path) as response:
+                self._heed(response.headers)
                 if not response.ok:
                     wait_s = retry_after_s(response.status, response.headers.get("Retry-After"))
-                    raise RestError(f"HTTP {response.status} from {response.url.host}", wait_s)
+                    raise RestError(f"HTTP {response.status} from {response.url.host}", wait_s, response.status)
                 body = bytearray()
                 async for chunk in response.content.iter_chunked(1 << 16):
                     body += chunk
@@ -107,6 +128,19 @@ class Rest:
                 return bytes(body), self._clock.wall_ns()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise RestError(f"{type(error).__name__}: {error}") from None
+
+    def _heed(self, headers: Mapping[str, str]) -> None:
+        """Stop until the minute is over when the venue says that too much of its budget is used up."""
+        if self._used_weight is None:
+            return
+        name, most = self._used_weight
+        said = headers.get(name, "")
+        if not (said.isascii() and said.isdecimal() and len(said) < MAX_DIGITS):
+            return
+        self.used_weight = int(said)
+        if self.used_weight >= most:
+            left_s = 60.0 - self._clock.wall_ns() / NS_PER_S % 60.0
+            self._closed_until = max(self._closed_until, self._now() + left_s)
 
     async def _admission(self, weight: int) -> None:
         """Wait for the end of a ban, and for the budget."""

@@ -35,8 +35,23 @@ class Session:
         books: BookOptions,
         gate: Gate,
         clock: Clock,
-        reconnect_reason: str | None,
+        reconnect_reason: str | None = None,
+        is_successor: bool = False,
     ) -> None:
+        """Prepare one connection; for the arguments that are not told here see `FrameListener`.
+
+        Args:
+            provider: the venue.
+            connection: its symbols, and the facts for people.
+            publish: takes every event.
+            url: to connect to.
+            rest: to fetch with.
+            books: how books are published.
+            gate: backpressure.
+            clock: for every time.
+            reconnect_reason: how the last connection of these symbols ended, or None.
+            is_successor: another one still serves.
+        """
         self._url = url
         self._connection = connection
         self._rest = rest
@@ -44,9 +59,9 @@ class Session:
         self._clock = clock
         # A conversation has at most one request open for each of its topics, and few topics for each symbol.
         self._fetches: asyncio.Queue[Fetch] = asyncio.Queue(maxsize=4 * len(connection.symbols) + 4)
-        conversation: Conversation = provider.converse(connection.symbols, books)
+        self._conversation: Conversation = provider.converse(connection.symbols, books)
         self._listener = FrameListener(
-            conversation,
+            self._conversation,
             connection,
             publish=publish,
             fetch=self._fetches.put_nowait,
@@ -54,7 +69,35 @@ class Session:
             gate=gate,
             clock=clock,
             reconnect_reason=reconnect_reason,
+            is_successor=is_successor,
         )
+        if not is_successor:
+            self._introduce()
+
+    @property
+    def ready(self) -> asyncio.Event:
+        """Set when everything that this connection is for is flowing."""
+        return self._listener.ready
+
+    @property
+    def replace(self) -> asyncio.Event:
+        """Set when the venue wants this connection to be replaced."""
+        return self._listener.replace
+
+    def take_over(self, reconnect_reason: str | None) -> None:
+        """Serve in place of the connection before this one; a reason when that one has ended already, and how."""
+        self._listener.reconnect_reason = reconnect_reason
+        self._introduce()
+        self._listener.take_over()
+
+    def retire(self) -> None:
+        """End this connection: another one serves."""
+        self._listener.hang_up("replaced")
+
+    def _introduce(self) -> None:
+        """Be the connection that people and the detectors of silence see."""
+        self._connection.heard = getattr(self._conversation, "heard", None)  # few venues promise signs of life
+        self._connection.hang_up = self._listener.hang_up
 
     async def run(self) -> Ending:
         """Connect, serve until the connection ends, and say how it ended. Cancelling closes the connection."""

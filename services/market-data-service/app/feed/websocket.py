@@ -15,7 +15,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from app.feed.clock import Clock
 from app.feed.connection import Connection, Sign
 from app.feed.gate import Gate
-from app.providers.provider import Conversation, Fetch, HangUp, Notice, Send
+from app.providers.provider import Conversation, Fetch, HangUp, Notice, Ready, Replace, Send
 from app.providers.quarantine import Quarantine
 from md_contract.events import Event
 from md_contract.units import NS_PER_S
@@ -49,7 +49,25 @@ class FrameListener(WSListener):
         gate: Gate,
         clock: Clock,
         reconnect_reason: str | None,
+        is_successor: bool,
     ) -> None:
+        """Prepare for one WebSocket.
+
+        Args:
+            conversation: its pure side.
+            connection: the facts for people.
+            publish: takes every event.
+            fetch: takes what is to be fetched for the conversation.
+            quarantine: of the provider.
+            gate: backpressure.
+            clock: for every time.
+            reconnect_reason: how the last connection of these symbols ended, or None.
+            is_successor: another one still serves; this one keeps quiet about its state until it has taken over.
+        """
+        self.ready = asyncio.Event()  # everything flows
+        self.replace = asyncio.Event()  # another connection should take over
+        self.reconnect_reason = reconnect_reason  # looked at when the connection opens
+        self._is_successor = is_successor
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self.abandoned = False  # nobody waits for this connection any more
         self._conversation = conversation
@@ -59,7 +77,6 @@ class FrameListener(WSListener):
         self._quarantine = quarantine
         self._gate = gate
         self._clock = clock
-        self._reconnect_reason = reconnect_reason
         self._transport: WSTransport | None = None
         self._opened_at = 0  # monotonic ns
         self._new_read = True  # the next frame comes from a new read of the socket
@@ -83,8 +100,8 @@ class FrameListener(WSListener):
         self._opened_at = self._clock.monotonic_ns()
         wall_ns = self._clock.wall_ns()
         self._connection.opens += 1
-        self._connection.note(Sign.OPENED, wall_ns)
-        for event in self._conversation.opened(wall_ns, self._reconnect_reason):
+        self._note(Sign.OPENED)
+        for event in self._conversation.opened(wall_ns, self.reconnect_reason):
             self._publish(event)
         self.look_after()
 
@@ -128,12 +145,24 @@ class FrameListener(WSListener):
         if self.ended.done():
             return
         if conversation.subscribed():
-            self._connection.note(Sign.SUBSCRIBED, self._clock.wall_ns())
+            self._note(Sign.SUBSCRIBED)
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = conversation.due
         delay_s = min(conversation.due - now, 3_600 * NS_PER_S) / NS_PER_S
         self._timer = asyncio.get_running_loop().call_later(delay_s, self.look_after)
+
+    def take_over(self) -> None:
+        """The connection before this one has ended, or will: speak of the state of this one from now on."""
+        self._is_successor = False
+        self._note(Sign.DIALLED)
+        if self._transport is not None:
+            self._note(Sign.OPENED)
+            self.look_after()
+
+    def _note(self, sign: Sign) -> None:
+        if not self._is_successor:
+            self._connection.note(sign, self._clock.wall_ns())
 
     def ping(self) -> None:
         """Ask whether the server is there."""
@@ -162,6 +191,11 @@ class FrameListener(WSListener):
                     self._fetch(want)
                 case HangUp(reason, wait_s):
                     self.hang_up(reason, wait_s)
+                case Replace(reason):
+                    _log.info("connection to be replaced", reason=reason)
+                    self.replace.set()
+                case Ready():
+                    self.ready.set()
                 case Notice(event, fields):
                     _log.warning(event, **fields)
         wants.clear()

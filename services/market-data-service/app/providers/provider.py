@@ -8,7 +8,7 @@ The shell that does those things, `app.feed`, knows no venue.
 Times: `ts_recv` is wall-clock ns UTC and only ever stamps events. `now` is monotonic ns and drives every timer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
@@ -30,6 +30,8 @@ class Fetch(Struct, frozen=True):
     path: str
     topic: str  # what it is for; a repeat of the same topic within a minute is slowed down
     weight: int  # its price in the venue's request budget
+    paced: bool = False  # whoever wants it sees to it that it is not repeated too often
+    optional: bool = False  # a 403 says that it is not offered here, and nothing about us
 
 
 class HangUp(Struct, frozen=True):
@@ -39,6 +41,16 @@ class HangUp(Struct, frozen=True):
     wait_s: float = 0.0
 
 
+class Replace(Struct, frozen=True):
+    """Open another connection for the same symbols, and end this one when that one is ready."""
+
+    reason: str
+
+
+class Ready(Struct, frozen=True):
+    """Everything that this connection is for is flowing: one that it replaces may end."""
+
+
 class Notice(Struct, frozen=True):
     """Something people should read in the log: an event name and its fields."""
 
@@ -46,7 +58,7 @@ class Notice(Struct, frozen=True):
     fields: Mapping[str, object]
 
 
-Want: TypeAlias = Send | Fetch | HangUp | Notice
+Want: TypeAlias = Send | Fetch | HangUp | Replace | Ready | Notice
 
 
 class Limits(Struct, frozen=True):
@@ -54,6 +66,8 @@ class Limits(Struct, frozen=True):
 
     connects_per_5_min: int
     rest_weight_per_min: int
+    rotate_after_s: float | None = None  # the age at which a connection is replaced; None: the venue ends none by age
+    used_weight: tuple[str, int] | None = None  # header that tells what is used up; where we stop for the minute
 
 
 class Counters:
@@ -61,11 +75,14 @@ class Counters:
 
     def __init__(self) -> None:
         self.duplicate_trades = 0
-        self.late_trades = 0  # filled a hole that had been reported
-        self.gaps = 0
+        self.late_trades = 0  # came after younger ones, and filled a hole
+        self.backfilled_trades = 0
+        self.gaps = 0  # reported: what could not be filled
         self.missing_trades = 0  # the sum over all gaps
         self.sequence_restarts = 0
         self.stale_quotes = 0
+        self.repeated_quotes = 0  # signs of life: the same update again, published once
+        self.one_sided_quotes = 0  # a side of the market was empty: nothing to publish
         self.crossed_quotes = 0  # bid above ask: published as the venue said it
         self.subscriptions_refused = 0
         self.books = BookCounters()
@@ -117,6 +134,34 @@ class Conversation(Protocol):
         ...
 
 
+class Errands(Protocol):
+    """What a provider fetches apart from any connection. Pure, as a `Conversation` is, and as long-lived as the feed.
+
+    `due` and `wants` are as there; of the wants, only `Fetch` and `Notice`. `on_wake` is called whenever `due` has
+    become earlier between two calls; the caller sets it.
+    """
+
+    due: int
+    wants: list[Want]
+    on_wake: Callable[[], None]
+
+    def fetched(self, fetch: Fetch, body: bytes, now: int, ts_recv: int) -> Sequence[Event]:
+        """Read the answer to a `Fetch`. Never raises."""
+        ...
+
+    def failed(self, fetch: Fetch, status: int | None, now: int) -> None:
+        """A `Fetch` got no answer, or one with this HTTP status; it is not tried again unless wanted again."""
+        ...
+
+    def on_time(self, now: int, ts_recv: int) -> Sequence[Event]:
+        """Do what has come due by `now`, and set `due` anew. `ts_recv` stamps the events."""
+        ...
+
+    def closed(self, ts_recv: int) -> Sequence[Event]:
+        """The feed has ended; return what remains to be said."""
+        ...
+
+
 class Provider(Protocol):
     """One venue. A new one is one file beside this one and one line in the registry."""
 
@@ -124,6 +169,11 @@ class Provider(Protocol):
     limits: Limits
     counters: Counters
     quarantine: Quarantine
+
+    @property
+    def errands(self) -> Errands | None:
+        """What runs beside the connections, or None when there is nothing."""
+        ...
 
     def refuse(self, symbol: str) -> str | None:
         """Say why `symbol` cannot be one of this venue's symbols, or None when it can."""

@@ -40,7 +40,7 @@ class TradeSequence:
             self.holes.clear()
             verdict = Verdict.RESTART
         else:
-            return Verdict.LATE if self._fill(trade_id) else Verdict.DUPLICATE
+            return Verdict.LATE if self.fill(trade_id) else Verdict.DUPLICATE
         self.expected = trade_id + 1
         self.last_ts = ts_event
         return verdict
@@ -55,10 +55,16 @@ class TradeSequence:
             del self.holes[0]
         self.holes.append((first, last))
 
-    def _fill(self, trade_id: int) -> bool:
-        for index, (first, last) in enumerate(self.holes):
-            if first <= trade_id <= last:
-                rest = [(first, trade_id - 1), (trade_id + 1, last)]
-                self.holes[index : index + 1] = [(start, end) for start, end in rest if start <= end]
-                return True
-        return False
+    def fill(self, trade_id: int) -> bool:
+        """Take one of the missing ids; return False when it is none of them."""
+        return take_out(self.holes, trade_id)
+
+
+def take_out(ranges: list[tuple[int, int]], number: int) -> bool:
+    """Take one number out of ranges, both ends included; return False when it is in none of them."""
+    for index, (first, last) in enumerate(ranges):
+        if first <= number <= last:
+            rest = [(first, number - 1), (number + 1, last)]
+            ranges[index : index + 1] = [(start, end) for start, end in rest if start <= end]
+            return True
+    return False

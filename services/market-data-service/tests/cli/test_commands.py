@@ -26,6 +26,31 @@ def test_an_unknown_provider_is_refused_with_the_known_ones(cli: CliRunner) -> N
     assert done.stderr == f"PROVIDER: unknown provider 'nasdaq': expected one of {', '.join(sorted(PROVIDERS))}\n"
 
 
+@pytest.mark.parametrize(
+    ("backup", "line"),
+    [
+        (
+            "alpaca",
+            "BACKUP: alpaca trades US shares and pairs in USD such as BTC/USD, which cannot stand in for binance's",
+        ),
+        ("binance", "BACKUP: binance is the provider itself, which cannot stand in for it"),
+        ("mars", "BACKUP: unknown provider 'mars'"),
+    ],
+)
+def test_a_backup_that_cannot_stand_in_is_refused_in_one_line(cli: CliRunner, backup: str, line: str) -> None:
+    done = cli.invoke(app, ["run", "--backup", backup])
+    assert done.exit_code == 2
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_token_file_that_cannot_be_read_is_refused_by_name(cli: CliRunner, tmp_path: Path) -> None:
+    done = cli.invoke(app, ["run"], env={"FAILOVER_TOKEN_FILE": str(tmp_path / "none")})
+    assert done.exit_code == 2
+    assert done.stderr.startswith("FAILOVER_TOKEN_FILE: expected a readable file, found ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_bad_settings_are_refused_with_a_line_each_and_no_secret(cli: CliRunner) -> None:
     bad = {"BOOK_DEPTH": "many", "NATS_URL": "http://user:canary@host", "LOG_FORMAT": "a\nb"}
     done = cli.invoke(app, ["run", "--symbols", "BTC USDT"], env=bad)

@@ -1,9 +1,11 @@
 """REST: polite towards the venue, patient towards its failures. Time is virtual."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from picows import WSUpgradeResponse
 
 from app.feed import Clock, rest
 from app.feed.rest import Rest, RestError, retry_after_s
@@ -57,6 +59,16 @@ async def test_while_the_venue_wants_to_be_left_alone_nothing_is_asked(
     assert time.now_s - asked_at == pytest.approx(wait_s)
 
 
+async def test_what_is_not_offered_costs_nothing_else(venue: Any, client: Rest, time: VirtualTime) -> None:
+    venue.rest["/api/v3/depth"] = venue.refuse(403)
+    with pytest.raises(RestError) as refusal:
+        await client.get_once(Fetch("/api/v3/depth?symbol=X", "X", 50, optional=True))
+    assert refusal.value.status == 403
+    venue.rest["/api/v3/depth"] = lambda query: {}
+    await client.get(Fetch("/api/v3/depth?symbol=Y", "Y", 50))
+    assert time.waits == []
+
+
 async def test_a_failing_request_is_repeated_ever_more_slowly_until_it_succeeds(
     venue: Any, client: Rest, time: VirtualTime
 ) -> None:
@@ -91,6 +103,30 @@ async def test_the_weight_budget_of_a_minute_is_kept(venue: Any, client: Rest, t
     for number in range(120):
         await client.get(Fetch(f"/api/v3/depth?symbol=S{number}", f"S{number}", 50))
     assert time.now_s - begun == pytest.approx(60.0, rel=0.01), "3000 at once, then 3000 a minute"
+
+
+async def test_what_is_paced_by_whoever_wants_it_is_not_slowed_down_again(
+    venue: Any, client: Rest, time: VirtualTime
+) -> None:
+    venue.rest["/api/v3/depth"] = lambda query: {}
+    for _ in range(6):
+        await client.get(Fetch("/api/v3/depth?symbol=X", "X", 25, paced=True))
+    assert time.waits == []
+
+
+@pytest.mark.parametrize(("said", "wait_s"), [("4999", 0.0), ("5000", 45.0), ("6001", 45.0), ("many", 0.0), ("", 0.0)])
+async def test_when_the_venue_says_that_its_budget_is_used_up_nothing_is_asked_until_the_minute_is_over(
+    venue: Any, time: VirtualTime, said: str, wait_s: float
+) -> None:
+    header = {"X-MBX-USED-WEIGHT-1M": said}
+    venue.rest["/api/v3/depth"] = lambda query: WSUpgradeResponse.create_ok_response(b"{}", header)
+    clock = replace(time.clock, wall_ns=lambda: 1_795_350_015 * 10**9)  # 15 s into a minute
+    limit = ("X-MBX-USED-WEIGHT-1M", 5_000)
+    async with Rest(venue.rest_url, weight_per_min=3_000, clock=clock, used_weight=limit) as client:
+        await client.get(FETCH)
+        assert client.used_weight == (int(said) if said.isdecimal() else 0)
+        await client.get(Fetch("/api/v3/depth?symbol=Y", "Y", 50))
+    assert sum(time.waits) == pytest.approx(wait_s)
 
 
 async def test_an_answer_longer_than_any_should_be_is_refused(

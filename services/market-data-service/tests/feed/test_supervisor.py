@@ -1,5 +1,6 @@
 """Keeping a connection up, in virtual time."""
 
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from app.feed import Clock, Connection, ConnectionState
 from app.feed.connection import TRANSITIONS, Sign
 from app.feed.gate import Gate
-from app.feed.supervisor import keep_connected
+from app.feed.supervisor import Supervisor
 from app.feed.websocket import Ending
 from app.liveness.backoff import TokenBucket
 
@@ -28,28 +29,46 @@ class Scene:
     async def sleep(self, seconds: float) -> None:
         self.now_s += seconds
 
-    async def serve(self, reason: str | None) -> Ending:
+    def start(self, reason: str | None, is_successor: bool) -> "Played":
         self.tried_at.append(self.now_s)
         self.reasons.append(reason)
-        if not self.endings:
-            raise KeyboardInterrupt
-        ending = self.endings.pop(0)
-        if isinstance(ending, Exception):
-            raise ending
-        opened, lasted_s, wait_s = ending
-        self.connection.opens += opened
-        self.now_s += lasted_s
-        return Ending(f"end {len(self.reasons)}", wait_s, lasted_s)
+        return Played(self)
 
     async def play(self) -> list[float]:
         """Return the waits between the end of each try and the next."""
         lasted = [0.0 if isinstance(ending, Exception) else ending[1] for ending in self.endings]
-        with pytest.raises(KeyboardInterrupt):
-            await keep_connected(
-                self.connection, self.serve, attempts=TokenBucket(60, 300), gate=Gate(), clock=self.clock
-            )
+        attempts = TokenBucket(60, 300)
+        await Supervisor(self.connection, self.start, attempts=attempts, gate=Gate(), clock=self.clock).run()
         starts = self.tried_at
         return [b - a - time for (a, b), time in zip(pairwise(starts), lasted, strict=True)]
+
+
+class Played:
+    """One connection of a scene."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.ready = asyncio.Event()
+        self.replace = asyncio.Event()
+
+    async def run(self) -> Ending:
+        scene = self.scene
+        if not scene.endings:
+            scene.connection.symbols = ()
+            return Ending("the end")
+        ending = scene.endings.pop(0)
+        if isinstance(ending, Exception):
+            raise ending
+        opened, lasted_s, wait_s = ending
+        scene.connection.opens += opened
+        scene.now_s += lasted_s
+        return Ending(f"end {len(scene.reasons)}", wait_s, lasted_s)
+
+    def take_over(self, reconnect_reason: str | None) -> None:
+        raise AssertionError("nothing is replaced in this scene")
+
+    def retire(self) -> None:
+        raise AssertionError("nothing is replaced in this scene")
 
 
 async def test_waits_double_up_to_half_a_minute() -> None:
@@ -86,13 +105,14 @@ async def test_an_error_of_ours_is_counted_and_tried_again() -> None:
     waits = await scene.play()
     assert waits[0] == pytest.approx(0.5, rel=1e-3)
     assert scene.connection.failures == 1
-    assert scene.connection.attempts == 3
+    assert scene.connection.attempts == 3, "the one that ends the scene included"
 
 
 async def test_a_connection_that_has_lost_its_last_symbol_is_not_made_again() -> None:
     scene = Scene((True, 5.0, 0.0))
     scene.connection.symbols = ()
-    await keep_connected(scene.connection, scene.serve, attempts=TokenBucket(60, 300), gate=Gate(), clock=scene.clock)
+    attempts = TokenBucket(60, 300)
+    await Supervisor(scene.connection, scene.start, attempts=attempts, gate=Gate(), clock=scene.clock).run()
     assert scene.tried_at == []
     assert scene.connection.state is ConnectionState.STOPPED
 

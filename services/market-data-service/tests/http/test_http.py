@@ -1,73 +1,23 @@
 """The HTTP side over real sockets: what people, probes and Prometheus see."""
 
 import asyncio
-import json
 import socket
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.bus import Bus
-from app.feed import Connection, ConnectionState, Feed
-from app.http import HttpServer, Parts, PortTakenError, create_app, describe_bus, listen
-from app.metrics import ServiceCollector, make_registry, render
-from app.providers.binance import Binance
-from md_contract.events import EVENT_TYPES, Event, Quote, Trade
-from nats_link import Link, LinkOptions
-
-
-class Room:
-    """A running HTTP server and the parts behind it."""
-
-    def __init__(self) -> None:
-        self.shut = False
-        self.bus = Bus(lambda _saturated: None)
-        self.buffer = self.bus.attach("nats", self.take, 10)
-        symbols = ("BTCUSDT", "ETHUSDT")
-        self.feed = Feed(
-            Binance(), symbols, publish=self.bus.publish, ws_url="ws://127.0.0.1:1", rest_url="http://127.0.0.1:1"
-        )
-        self.connection = Connection(symbols, ConnectionState.LIVE)
-        self.feed.connections.append(self.connection)
-        feeds = {"binance": self.feed}
-        link = Link(LinkOptions(url="nats://user:canary@127.0.0.1:1", name="test"))
-        registry = make_registry(ServiceCollector(symbols, self.bus, feeds, link, lambda: 0.001))
-        self.parts = Parts(symbols, self.bus, feeds, None, "nats://***@127.0.0.1:1", lambda: render(registry))
-        self.link = link
-        listener = listen("127.0.0.1", 0)
-        self.base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self.server = HttpServer(create_app(self.parts), listener)
-
-    def take(self, event: Event) -> bool:
-        return not self.shut
-
-    async def get(self, path: str, method: str = "GET") -> tuple[int, Any]:
-        async with aiohttp.ClientSession() as client, client.request(method, self.base + path) as answer:
-            body = await answer.text()
-            return answer.status, json.loads(body) if answer.content_type == "application/json" and body else body
-
-    def see(self, symbol: str = "BTCUSDT") -> None:
-        self.bus.publish(trade(time.time_ns(), symbol))
+from app.feed import ConnectionState
+from app.http import PortTakenError, describe_bus, listen
+from md_contract.events import EVENT_TYPES, Quote, Trade
 
 
 def trade(ts_recv: int, symbol: str = "BTCUSDT") -> Trade:
     return Trade("binance", symbol, ts_recv, "1", "1", "1")
 
 
-@pytest.fixture
-async def room() -> AsyncIterator[Room]:
-    room = Room()
-    serving = asyncio.create_task(room.server.run_until_stopped())
-    yield room
-    room.server.stop()
-    await serving
-
-
-async def test_health_is_200_when_connected_and_fed(room: Room) -> None:
+async def test_health_is_200_when_connected_and_fed(room: Any) -> None:
     room.see()
     status, body = await room.get("/health")
     assert (status, body["status"], body["reasons"]) == (200, "ready", [])
@@ -78,10 +28,13 @@ async def test_health_is_200_when_connected_and_fed(room: Room) -> None:
     assert (await room.get("/ready"))[0] == 200
 
 
-async def test_each_reason_for_not_being_ready_is_said_in_plain_words(room: Room) -> None:
+async def test_each_reason_for_not_being_ready_is_said_in_plain_words(room: Any) -> None:
     assert (await room.get("/health"))[1]["reasons"] == ["no market data has come yet"]
-    room.bus.publish(trade(time.time_ns() - 100_000_000_000))
-    assert (await room.get("/health"))[1]["reasons"] == ["no market data for 100 s"]
+    room.see()
+    room.pass_time(12)
+    assert (await room.get("/health"))[1]["reasons"] == ["binance: no market data for 12 s"]
+    room.see()
+    room.pass_time(1)
     room.connection.state = ConnectionState.WAITING
     room.parts.link = room.link
     room.shut = True
@@ -99,7 +52,7 @@ async def test_each_reason_for_not_being_ready_is_said_in_plain_words(room: Room
     assert body["bus"] == {"saturated": True, "fill_ratio": {"nats": 1.2}}
 
 
-async def test_symbols_the_venue_does_not_know_are_shown_with_the_reason(room: Room) -> None:
+async def test_symbols_the_venue_does_not_know_are_shown_with_the_reason(room: Any) -> None:
     room.feed.symbols = ("BTCUSDT",)
     room.feed.excluded = {"ETHUSDT": "not listed"}
     room.see()
@@ -109,12 +62,12 @@ async def test_symbols_the_venue_does_not_know_are_shown_with_the_reason(room: R
     assert (await room.get("/health"))[1]["reasons"] == ["nothing to follow: binance has none of the symbols (ETHUSDT)"]
 
 
-async def test_livez_is_200_whatever_the_venue_and_nats_do(room: Room) -> None:
+async def test_livez_is_200_whatever_the_venue_and_nats_do(room: Any) -> None:
     room.connection.state = ConnectionState.WAITING
     assert await room.get("/livez") == (200, {"status": "alive"})
 
 
-async def test_bus_stats_are_the_ledger_and_its_sums_close(room: Room) -> None:
+async def test_bus_stats_are_the_ledger_and_its_sums_close(room: Any) -> None:
     room.see()
     room.shut = True
     for number in range(20):
@@ -135,7 +88,7 @@ async def test_bus_stats_are_the_ledger_and_its_sums_close(room: Room) -> None:
     assert body == describe_bus(room.bus, None)
 
 
-async def test_metrics_have_our_prefix_known_labels_and_no_created_series(room: Room) -> None:
+async def test_metrics_have_our_prefix_known_labels_and_no_created_series(room: Any) -> None:
     room.see()
     room.bus.publish(trade(1, "HOSTILE\n{}"))
     room.feed.counters.gaps = 3
@@ -158,7 +111,7 @@ async def test_metrics_have_our_prefix_known_labels_and_no_created_series(room: 
     assert last == pytest.approx(time.time(), abs=5)
 
 
-async def test_every_endpoint_that_is_listed_answers_get_and_head(room: Room) -> None:
+async def test_every_endpoint_that_is_listed_answers_get_and_head(room: Any) -> None:
     room.see()
     status, body = await room.get("/")
     assert status == 200
@@ -167,7 +120,7 @@ async def test_every_endpoint_that_is_listed_answers_get_and_head(room: Room) ->
         assert await room.get(path, "HEAD") == (200, "")
 
 
-async def test_errors_are_json_with_a_hint(room: Room) -> None:
+async def test_errors_are_json_with_a_hint(room: Any) -> None:
     status, body = await room.get("/healthz")
     assert (status, body["error"], body["path"]) == (404, "not found", "/healthz")
     assert "/health" in body["hint"]
@@ -175,7 +128,7 @@ async def test_errors_are_json_with_a_hint(room: Room) -> None:
     assert (status, body["error"]) == (405, "method not allowed")
 
 
-async def test_a_defect_behind_an_endpoint_shows_no_inside(room: Room) -> None:
+async def test_a_defect_behind_an_endpoint_shows_no_inside(room: Any) -> None:
     def broken() -> bytes:
         raise RuntimeError("canary")
 
@@ -198,7 +151,7 @@ def test_an_address_that_is_not_ours_is_refused_the_same_way() -> None:
         listen("192.0.2.1", 0)
 
 
-async def test_stop_ends_the_server_though_a_client_holds_its_connection(room: Room) -> None:
+async def test_stop_ends_the_server_though_a_client_holds_its_connection(room: Any) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(room.base.rpartition(":")[2]))
     writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.providers.provider import HangUp, Notice
+from app.providers.provider import Notice, Replace
 from md_contract.events import Quote, Trade
 from md_contract.units import NS_PER_S
 
@@ -71,10 +71,26 @@ def test_quotes_not_newer_than_the_last_are_dropped_and_counted(talk: Any, numbe
     assert talk.provider.counters.stale_quotes == (number <= 2**62)
 
 
-def test_update_numbers_are_compared_within_one_connection_only(talk: Any, make_talk: Any) -> None:
+def test_a_quote_that_comes_on_two_connections_at_once_goes_out_once(talk: Any, make_talk: Any) -> None:
+    talk.conversation.opened(0, None)
     talk.quote(u=100)
     assert talk.quote(u=100) == ()
-    assert len(make_talk("BTCUSDT", provider=talk.provider).quote(u=5)) == 1
+    other = make_talk("BTCUSDT", provider=talk.provider)
+    other.conversation.opened(0, None)
+    assert other.quote(u=100) == ()
+    assert len(other.quote(u=101)) == 1
+    assert talk.quote(u=101) == ()
+    talk.conversation.closed()
+    assert other.quote(u=101) == ()
+
+
+def test_update_numbers_are_not_compared_with_those_of_a_connection_that_is_gone(talk: Any, make_talk: Any) -> None:
+    talk.conversation.opened(0, None)
+    talk.quote(u=100)
+    talk.conversation.closed()
+    after = make_talk("BTCUSDT", provider=talk.provider)
+    after.conversation.opened(0, "lost")
+    assert len(after.quote(u=5)) == 1
 
 
 def test_numbers_that_stay_behind_for_10_s_are_a_new_numbering(talk: Any) -> None:
@@ -208,9 +224,9 @@ def test_the_first_of_a_kind_is_told_with_a_short_sample_and_the_rest_are_counte
     ],
     ids=["combined", "raw"],
 )
-def test_a_server_that_shuts_down_is_left(talk: Any, frame: dict[str, Any]) -> None:
+def test_a_connection_to_a_server_that_shuts_down_is_to_be_replaced(talk: Any, frame: dict[str, Any]) -> None:
     assert talk.read(frame) == ()
-    assert talk.turn(0)[1] == [HangUp("serverShutdown")]
+    assert talk.turn(0)[1] == [Replace("serverShutdown")]
     assert talk.aside == {}
 
 

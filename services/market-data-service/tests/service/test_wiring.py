@@ -26,7 +26,18 @@ def settings(**values: object) -> Settings:
 
 @pytest.mark.parametrize("provider", sorted(PROVIDERS))
 def test_every_provider_that_is_known_can_be_wired(provider: str, listener: Any) -> None:
-    assert Service(settings(provider=provider), listener).feed.symbols == ("BTCUSDT", "ETHUSDT")
+    symbols = ("AAPL", "SPY") if provider == "alpaca" else ("BTCUSDT", "ETHUSDT")
+    keys = {"alpaca_api_key": "key", "alpaca_api_secret": "secret"}
+    feeds = Service(settings(provider=provider, symbols=",".join(symbols), **keys), listener).feeds
+    assert [(name, feed.symbols) for name, feed in feeds.items()] == [(provider, symbols)]
+
+
+def test_a_provider_that_lacks_its_keys_says_which(listener: Any) -> None:
+    with pytest.raises(BadSettingsError) as refused:
+        Service(settings(provider="alpaca", symbols="AAPL", alpaca_api_key="key"), listener)
+    assert refused.value.problems == [
+        "PROVIDER: alpaca needs your keys: set ALPACA_API_KEY and ALPACA_API_SECRET, or their *_FILE twins"
+    ]
 
 
 def test_a_symbol_the_provider_refuses_is_told_with_its_reason(listener: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +45,7 @@ def test_a_symbol_the_provider_refuses_is_told_with_its_reason(listener: Any, mo
         def refuse(self, symbol: str) -> str | None:
             return f"{symbol!r} is not for us" if symbol.startswith("E") else None
 
-    monkeypatch.setitem(PROVIDERS, "binance", Choosy)
+    monkeypatch.setitem(PROVIDERS, "binance", lambda _: Choosy())
     with pytest.raises(BadSettingsError) as refused:
         Service(settings(), listener)
     assert refused.value.problems == ["SYMBOLS: 'ETHUSDT' is not for us"]
@@ -51,11 +62,11 @@ async def test_a_part_that_dies_ends_the_service_with_code_1_and_the_ledger(
         if end == "raises":
             raise OSError("no more sockets")
 
-    monkeypatch.setattr(service.feed, "run", die)
+    monkeypatch.setattr(service.feeds["binance"], "run", die)
     with capture_logs() as logs:
         async with asyncio.timeout(5):
             assert await service.run() == 1
     assert [entry["event"] for entry in logs] == ["service failed", "ledger"]
-    assert {"raises": "OSError: no more sockets", "returns": "RuntimeError: feed ended by itself"}[end] == logs[0][
-        "why"
-    ]
+    assert {"raises": "OSError: no more sockets", "returns": "RuntimeError: feed binance ended by itself"}[end] == logs[
+        0
+    ]["why"]

@@ -103,6 +103,36 @@ def test_the_settings_show_no_password() -> None:
     assert "canary" not in f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
 
 
+def test_the_token_of_orders_comes_from_one_place_and_is_never_shown(tmp_path: Path) -> None:
+    assert load(None).read_secret("failover_token") is None
+    assert load(None, failover_token=" ").read_secret("failover_token") is None
+    given = load(None, failover_token=" canary ")
+    assert given.read_secret("failover_token") == "canary"
+    assert "canary" not in f"{given} {given!r} {given.model_dump()} {given.model_dump_json()}"
+    file = tmp_path / "token"
+    file.write_text("canary\n")
+    assert load(None, failover_token_file=file).read_secret("failover_token") == "canary"
+    with pytest.raises(BadSettingsError, match="expected this or FAILOVER_TOKEN, found both"):
+        load(None, failover_token="canary", failover_token_file=file).read_secret("failover_token")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b" \n", "expected one line of text in"), (b"\xff", "it is no UTF-8 text"), (None, "No such file")],
+)
+def test_a_token_file_without_a_token_is_refused(tmp_path: Path, content: bytes | None, why: str) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(BadSettingsError, match=f"^FAILOVER_TOKEN_FILE: .*{why}"):
+        load(None, failover_token_file=file).read_secret("failover_token")
+
+
+def test_the_backup_is_none_unless_it_is_named() -> None:
+    assert load(None).backup is None
+    assert load(None, backup=" Bybit ").backup == "bybit"
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         load(None).http_port = 1

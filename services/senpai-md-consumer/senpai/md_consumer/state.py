@@ -98,7 +98,7 @@ class SymbolState:
             return self._reject("trade", "not_a_number")
         if not (LEAST < price < MOST and LEAST < size < MOST):
             return self._reject("trade", "out_of_range")
-        ts = self._place(event, "trade", mono_ns)
+        ts = self._place(event, "trade", mono_ns, measures_delay=not event.backfill)
         if ts is None:
             return False
         trades = self.trades
@@ -187,18 +187,21 @@ class SymbolState:
         self.latest.quote = self.latest.book = None
         self.bid = self.ask = None
 
-    def _place(self, event: MarketEvent, event_type: str, mono_ns: int) -> int | None:
-        """Move the clock by an event and note its delay; return its own time, or None when that is not usable."""
+    def _place(self, event: MarketEvent, event_type: str, mono_ns: int, *, measures_delay: bool = True) -> int | None:
+        """Move the clock by an event and note its delay; return its own time, or None when that is not usable.
+
+        What was fetched afterwards says nothing about the delay of the stream: `measures_delay` is False for it.
+        """
         clock, recv, ts = self.clock, event.ts_recv, event.ts_event
         if not (0 <= recv < _TIME_END and (ts is None or 0 <= ts <= recv + MOST_AHEAD_NS)):
             self._reject(event_type, "bad_time")
             return None
         if ts is None:
             ts = recv - self._delay_ns
-        elif self._timed:
-            self._delay_ns = recv - ts
-        else:
+        elif not self._timed:
             self._start_event_time(ts, recv)
+        elif measures_delay:
+            self._delay_ns = recv - ts
         if ts >= clock.now:
             clock.now = ts
             late = False
@@ -208,7 +211,7 @@ class SymbolState:
             self._switch_source(event.provider)
         if late:
             return ts
-        if event.ts_event is not None:
+        if measures_delay and event.ts_event is not None:
             self.delays.push(ts, recv - ts)
         self.mono_ns = mono_ns
         self.events += 1

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from app.books.diff_sync import Snapshot
 from app.books.pace import NEVER, Pace
+from app.providers.binance.backfill import Backfill
 from app.providers.binance.memory import Memory
 from app.providers.binance.streams import NAME, Depth, Quotes, Trades
 from app.providers.binance.wire import (
@@ -20,7 +21,7 @@ from app.providers.binance.wire import (
     read_text,
 )
 from app.providers.checks import UNREADABLE, BadFieldError
-from app.providers.provider import BookOptions, Fetch, HangUp, Notice, Send, Want
+from app.providers.provider import BookOptions, Fetch, HangUp, Notice, Ready, Replace, Send, Want
 from app.providers.requests import Request, Requests
 from md_contract.events import BookL2, Event, Status
 from md_contract.units import NS_PER_S
@@ -31,16 +32,19 @@ REQUEST_TIMEOUT_NS: Final = 10 * NS_PER_S
 SNAPSHOT_WEIGHTS: Final = {100: 5, 500: 25, 1000: 50, 5000: 250}  # levels a side -> price
 SNAPSHOT_ROOM: Final = 50  # times the published depth, so that the market may move before a snapshot is outgrown
 
+REFUSED_WAIT_S: Final = 60.0  # before a venue that has refused every stream is asked again
+
 _Reader: TypeAlias = Callable[[Any, int], Sequence[Event]]
 
 
 class BinanceConversation:
     """The pure side of one connection: trades, quotes and a book for each symbol."""
 
-    def __init__(self, memory: Memory, symbols: Sequence[str], books: BookOptions) -> None:
+    def __init__(self, memory: Memory, backfill: Backfill, symbols: Sequence[str], books: BookOptions) -> None:
         self.due = NEVER
         self.wants: list[Want] = []
         self._memory = memory
+        self._backfill = backfill
         self._symbols = tuple(symbols)
         self._depth = books.depth
         self._snapshot_limit = _snapshot_limit(books.depth)
@@ -48,7 +52,11 @@ class BinanceConversation:
         self._requests = Requests(interval_ns=REQUEST_INTERVAL_NS, timeout_ns=REQUEST_TIMEOUT_NS)
         self._request_id = 0
         self._opened = False
-        self._books = {symbol: Depth(symbol, memory, self._after_book) for symbol in symbols}
+        self._accepted = 0  # streams
+        self._ready = False
+        self._unready = set(symbols)  # whose book has not been synchronised yet
+        memory.generation += 1
+        self._books = {symbol: Depth(symbol, memory.generation, memory, self._after_book) for symbol in symbols}
         self._streams = self._make_streams()
         shapes = {
             msgspec.defstruct("Frame", [("data", data)], tag_field="stream", tag=name, gc=False): reader
@@ -61,13 +69,15 @@ class BinanceConversation:
         streams: dict[str, tuple[type[Struct], _Reader]] = {}
         for symbol in self._symbols:
             name = symbol.lower()
-            streams[f"{name}@trade"] = (TradeData, Trades(symbol, self._memory).read)
+            streams[f"{name}@trade"] = (TradeData, Trades(symbol, self._memory, self._backfill).read)
             streams[f"{name}@bookTicker"] = (QuoteData, Quotes(symbol, self._memory).read)
             streams[f"{name}@depth@100ms"] = (DepthData, self._books[symbol].read)
         return streams
 
     def opened(self, ts_recv: int, reconnect_reason: str | None) -> Sequence[Event]:
         self._opened = True
+        for symbol in self._symbols:
+            self._memory.quote_mark(symbol).opened()
         names = tuple(self._streams)
         for start in range(0, len(names), STREAMS_PER_REQUEST):
             self._subscribe(names[start : start + STREAMS_PER_REQUEST])
@@ -81,7 +91,7 @@ class BinanceConversation:
         return Status(NAME, symbol, ts_recv, "reconnect", detail)
 
     def subscribed(self) -> bool:
-        return self._opened and self._requests.settled()
+        return self._opened and self._accepted > 0 and self._requests.settled()
 
     def decode(self, frame: bytes, ts_recv: int) -> Sequence[Event]:
         try:
@@ -105,13 +115,13 @@ class BinanceConversation:
         elif ("id" in fields and fields.keys() & {"result", "code", "error"}) or {"code", "msg"} <= fields.keys():
             self._read_answer(frame)
         elif "e" in fields and _text(fields["e"]) == "serverShutdown":
-            self._want(HangUp("serverShutdown"))
+            self._want(Replace("serverShutdown"))
         else:
             self._set_aside("unknown_message", frame)
 
     def _read_odd_stream(self, name: str, frame: bytes) -> None:
         if name == "!serverShutdown":
-            self._want(HangUp("serverShutdown"))
+            self._want(Replace("serverShutdown"))
         elif name in self._streams:
             symbol, _, kind = name.partition("@")
             if kind.startswith("depth"):
@@ -130,14 +140,30 @@ class BinanceConversation:
         failure = answer.failure()
         if request is None:
             self._set_aside("answer", frame)
-        elif failure and len(request.topics) > 1:  # one bad name fails them all: find it
+        elif not failure:
+            self._accepted += len(request.topics)
+        elif len(request.topics) > 1:  # one bad name fails them all: find it
             middle = len(request.topics) // 2
             self._subscribe(request.topics[:middle])
             self._subscribe(request.topics[middle:])
-        elif failure:
-            self._memory.counters.subscriptions_refused += 1
-            self._want(Notice("subscription refused", {"stream": request.topics[0], "answer": failure}))
+        else:
+            self._refused(request.topics[0], failure)
+        self._see_whether_ready()
         self.due = 0
+
+    def _refused(self, name: str, failure: str) -> None:
+        self._memory.counters.subscriptions_refused += 1
+        self._want(Notice("subscription refused", {"stream": name, "answer": failure}))
+        symbol, _, kind = name.partition("@")
+        if kind.startswith("depth"):
+            self._unready.discard(symbol.upper())
+        if self._requests.settled() and not self._accepted:
+            self._want(HangUp("every stream was refused", REFUSED_WAIT_S))
+
+    def _see_whether_ready(self) -> None:
+        if not self._ready and not self._unready and self.subscribed():
+            self._ready = True
+            self._want(Ready())
 
     def fetched(self, fetch: Fetch, body: bytes, ts_recv: int) -> Sequence[Event]:
         book = self._books[fetch.topic]
@@ -150,6 +176,9 @@ class BinanceConversation:
             book.sync.on_snapshot_unreadable()
         else:
             live = book.sync.on_snapshot(Snapshot(raw.lastUpdateId, bids, asks, self._snapshot_limit, ts_recv))
+        if live:
+            self._unready.discard(fetch.topic)
+            self._see_whether_ready()
         self._after_book(fetch.topic, live)
         return ()
 
@@ -164,13 +193,19 @@ class BinanceConversation:
 
     def closed(self) -> Sequence[Event]:
         events = [event for symbol in self._pace.flush() if (event := self._top(symbol))]
+        for symbol, book in self._books.items():
+            book.closed()
+            if self._opened:
+                self._memory.quote_mark(symbol).closed()
+        self._opened = False
         self.due = NEVER
         return events
 
     def _after_book(self, symbol: str, changed: bool) -> None:
-        if changed and self._pace.touch(symbol):
+        book = self._books[symbol]
+        if changed and book.owns() and self._pace.touch(symbol):
             self.due = 0
-        sync = self._books[symbol].sync
+        sync = book.sync
         if sync.wants_snapshot():
             sync.asked()
             limit = self._snapshot_limit

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from app.providers.binance.backfill import Backfill
 from app.providers.binance.conversation import BinanceConversation
 from app.providers.binance.memory import Memory
 from app.providers.binance.streams import NAME
@@ -21,10 +22,16 @@ class Binance:
     """Binance spot, public market data."""
 
     name = NAME
-    limits = Limits(connects_per_5_min=60, rest_weight_per_min=3_000)
+    limits = Limits(
+        connects_per_5_min=60,
+        rest_weight_per_min=3_000,
+        rotate_after_s=23 * 3_600.0,  # the venue ends every connection after 24 h
+        used_weight=("X-MBX-USED-WEIGHT-1M", 5_000),  # of 6,000 for everybody at this address
+    )
 
     def __init__(self) -> None:
         self._memory = Memory()
+        self.errands = Backfill(self._memory, NAME)
         self.counters = self._memory.counters
         self.quarantine = self._memory.quarantine
 
@@ -51,4 +58,4 @@ class Binance:
         return f"{ws_url.rstrip('/')}/stream"
 
     def converse(self, symbols: Sequence[str], books: BookOptions) -> BinanceConversation:
-        return BinanceConversation(self._memory, symbols, books)
+        return BinanceConversation(self._memory, self.errands, symbols, books)

@@ -1,10 +1,11 @@
 """The three kinds of stream, one object for each that is subscribed: payload in, events out."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from app.books.book import Change
 from app.books.diff_sync import Diff, DiffSync
+from app.providers.binance.backfill import Backfill
 from app.providers.binance.memory import Memory
 from app.providers.binance.wire import DepthData, QuoteData, TradeData
 from app.providers.checks import DAY_NS, EARLIEST_NS, MAX_ID, BadFieldError
@@ -19,11 +20,12 @@ RENUMBERED_NS: Final = 10 * NS_PER_S  # numbers that stay behind for longer belo
 class Trades:
     """One `@trade` stream."""
 
-    def __init__(self, symbol: str, memory: Memory) -> None:
+    def __init__(self, symbol: str, memory: Memory, backfill: Backfill) -> None:
         self.symbol = symbol
         self._decimals = memory.decimals
         self._sequence = memory.sequence(symbol)
         self._counters = memory.counters
+        self._backfill = backfill
 
     def read(self, raw: TradeData, ts_recv: int) -> Sequence[Event]:
         decimals, sequence = self._decimals, self._sequence
@@ -46,7 +48,9 @@ class Trades:
     def _irregular(self, trade_id: int, trade: Trade) -> Sequence[Event]:
         if not 0 <= trade_id <= MAX_ID:
             raise BadFieldError("trade_id")
-        verdict = self._sequence.judge(trade_id, trade.ts_event or 0)
+        sequence, symbol, ts_recv = self._sequence, self.symbol, trade.ts_recv
+        before = sequence.last_ts
+        verdict = sequence.judge(trade_id, trade.ts_event or 0)
         if verdict is Verdict.NEXT:
             return (trade,)
         if verdict is Verdict.DUPLICATE:
@@ -54,18 +58,15 @@ class Trades:
             return ()
         if verdict is Verdict.LATE:
             self._counters.late_trades += 1
+            self._backfill.came(symbol, trade_id)
             return (trade,)
-        return (Status(NAME, self.symbol, trade.ts_recv, "gap", self._gap(verdict), trade.ts_event), trade)
-
-    def _gap(self, verdict: Verdict) -> dict[str, Any]:
-        if verdict is Verdict.RESTART:
-            self._counters.sequence_restarts += 1
-            return {"from": None, "to": None, "missing": None, "reason": "trade ids began anew"}
-        first, last = self._sequence.holes[-1]
-        missing = last - first + 1
-        self._counters.gaps += 1
-        self._counters.missing_trades += missing
-        return {"from": first, "to": last, "missing": missing}
+        if verdict is Verdict.GAP:
+            first, last = sequence.holes[-1]
+            return (*self._backfill.jumped(symbol, first, last, before, ts_recv), trade)
+        self._counters.sequence_restarts += 1
+        detail = {"from": None, "to": None, "missing": None, "backfilled": 0, "reason": "trade ids began anew"}
+        gap = Status(NAME, symbol, ts_recv, "gap", detail, trade.ts_event)
+        return (*self._backfill.renumbered(symbol, ts_recv), gap, trade)
 
     def _fault(self, raw: TradeData) -> str:
         if raw.s != self.symbol:
@@ -82,8 +83,7 @@ class Quotes:
         self.symbol = symbol
         self._decimals = memory.decimals
         self._counters = memory.counters
-        self._last_update = -1  # numbers are compared within one connection only
-        self._last_recv = 0  # wall-clock ns, of the quote with that number
+        self._mark = memory.quote_mark(symbol)
 
     def read(self, raw: QuoteData, ts_recv: int) -> Sequence[Event]:
         decimals = self._decimals
@@ -97,10 +97,11 @@ class Quotes:
             and symbol == self.symbol
         ):
             raise BadFieldError(self._fault(raw))
-        if raw.u <= self._last_update and ts_recv - self._last_recv <= RENUMBERED_NS:
+        mark = self._mark
+        if raw.u <= mark.update and ts_recv - mark.recv <= RENUMBERED_NS:
             self._counters.stale_quotes += 1
             return ()
-        self._last_update, self._last_recv = raw.u, ts_recv
+        mark.update, mark.recv = raw.u, ts_recv
         if bid_price > ask_price:
             self._counters.crossed_quotes += 1
         return (Quote(NAME, symbol, ts_recv, bid, bid_size, ask, ask_size),)
@@ -114,12 +115,15 @@ class Quotes:
 class Depth:
     """One `@depth@100ms` stream and the book kept from it.
 
-    After every update `after` is told the symbol, and whether what is published may have changed.
+    After every update `after` is told the symbol, and whether what is published may have changed. Of several
+    connections that carry the symbol, one publishes its book: `generation` is higher on a younger connection.
     """
 
-    def __init__(self, symbol: str, memory: Memory, after: Callable[[str, bool], None]) -> None:
+    def __init__(self, symbol: str, generation: int, memory: Memory, after: Callable[[str, bool], None]) -> None:
         self.symbol = symbol
+        self.generation = generation
         self.sync = DiffSync(memory.counters.books)
+        self._owners = memory.book_owners
         self._decimals = memory.decimals
         self._after = after
 
@@ -153,6 +157,28 @@ class Depth:
             changes.append((price, size, level))
         return changes
 
+    def owns(self) -> bool:
+        """True when this book is the one that is published; a younger one takes over as soon as it is no older."""
+        owner = self._owners.get(self.symbol)
+        if owner is self:
+            return True
+        if not self.sync.synchronised:
+            return False
+        if (
+            owner is None
+            or not owner.sync.synchronised
+            or (owner.generation < self.generation and owner.sync.last <= self.sync.last)
+        ):
+            self._owners[self.symbol] = self
+            return True
+        return False
+
+    def closed(self) -> None:
+        """The connection is gone; another one may publish its book."""
+        if self._owners.get(self.symbol) is self:
+            del self._owners[self.symbol]
+
     def top(self, depth: int) -> BookL2 | None:
-        top = self.sync.top(depth)
+        """What is to be published now, if anything."""
+        top = self.sync.top(depth) if self.owns() else None
         return BookL2(NAME, self.symbol, top.ts_recv, top.bids, top.asks, top.ts_event) if top else None

@@ -41,6 +41,28 @@ class SnapshotBody(Struct, gc=False):
     asks: list[Level]
 
 
+class PastTrade(Struct, gc=False):
+    """A row of historicalTrades."""
+
+    id: int
+    price: str
+    qty: str
+    time: int  # ms
+    isBuyerMaker: bool  # noqa: N815 - the venue's name
+
+
+class Aggregate(Struct, gc=False):
+    """A row of aggTrades: the trades `f` to `l` of one order at one price, as a sum."""
+
+    a: int
+    p: str
+    q: str
+    f: int
+    l: int  # noqa: E741 - the venue's name
+    T: int  # ms
+    m: bool
+
+
 class Instrument(Struct, gc=False):
     symbol: str
     status: str = "TRADING"
@@ -74,3 +96,5 @@ read_answer: Final = msgspec.json.Decoder(Answer).decode
 read_text: Final = msgspec.json.Decoder(str).decode
 read_snapshot: Final = msgspec.json.Decoder(SnapshotBody).decode
 read_listing: Final = msgspec.json.Decoder(Listing).decode
+read_history: Final = msgspec.json.Decoder(list[PastTrade]).decode
+read_aggregates: Final = msgspec.json.Decoder(list[Aggregate]).decode

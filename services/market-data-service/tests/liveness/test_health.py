@@ -1,0 +1,131 @@
+"""Verdicts: each reason for being unhealthy in plain words, and what it takes to be healthy again."""
+
+from typing import Any
+
+import pytest
+
+from app.liveness.health import CHECKS, Facts, Health, HealthLimits, Lag
+
+S = 1_000_000_000
+GOOD = Facts(
+    heard=True, silent_ns=0, silence_limit_ns=10 * S, unconnected_ns=0,
+    connections=1, frames=0, set_aside=0, reconnects=0,
+)  # fmt: skip
+
+
+def facts(**changes: Any) -> Facts:
+    return Facts(**{name: changes.get(name, getattr(GOOD, name)) for name in GOOD.__struct_fields__})
+
+
+def health(*, presumed: bool = True) -> Health:
+    return Health(HealthLimits(transport_ns=5 * S, lag_ns=5 * S, settle_ns=2 * S), 0, presumed=presumed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"silent_ns": 10 * S + 1}, "no market data for 10.0 s"),
+        ({"unconnected_ns": 6 * S}, "not connected for 6.0 s"),
+        ({"frames": 400, "set_aside": 30}, "30 of its last 400 frames could not be used"),
+        ({"reconnects": 6}, "6 reconnects within 60 s"),
+    ],
+)
+def test_each_fault_makes_it_unhealthy_at_once(changes: dict[str, int], reason: str) -> None:
+    judged = health()
+    assert judged.judge(GOOD, 0).healthy
+    verdict = judged.judge(facts(**changes), S)
+    assert (verdict.healthy, verdict.failing, verdict.reasons, verdict.since) == (False, True, (reason,), S)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"silent_ns": 10 * S},
+        {"unconnected_ns": 5 * S},
+        {"frames": 30, "set_aside": 19},
+        {"frames": 1_000, "set_aside": 50},
+        {"reconnects": 5},
+        {"reconnects": 10, "connections": 2},
+    ],
+)
+def test_at_a_limit_it_is_still_healthy(changes: dict[str, int]) -> None:
+    judged = health()
+    judged.judge(GOOD, 0)
+    assert judged.judge(facts(**changes), S).healthy
+
+
+def test_all_faults_are_told_at_once() -> None:
+    judged = health()
+    judged.judge(GOOD, 0)
+    for at in (1, 2, 3):
+        judged.lag.sample([6 * S], at * S)
+    worst = facts(silent_ns=11 * S, unconnected_ns=6 * S, frames=100, set_aside=100, reconnects=9)
+    assert len(judged.judge(worst, 3 * S).reasons) == len(CHECKS)
+
+
+def test_late_data_is_a_fault_until_it_is_half_as_late() -> None:
+    judged = health()
+    at = 0
+
+    def verdict(lag_s: float, looks: int = 60) -> Any:
+        nonlocal at
+        for _ in range(looks):
+            at += S // 10
+            judged.lag.sample([int(lag_s * S)], at)
+            judged.judge(GOOD, at)
+        return judged.verdict
+
+    assert verdict(4.9).healthy
+    assert verdict(5.1).reasons == ("its data comes 5.1 s late",)
+    assert verdict(3.0, 100).reasons == ("its data comes 3.0 s late",)
+    assert verdict(2.4, 100).healthy
+
+
+def test_a_burst_of_old_data_is_one_sample_and_the_last_seconds_count() -> None:
+    lag = Lag()
+    for look in range(20):
+        lag.sample([S] if look != 10 else [90 * S] * 10_000, look * S // 4)
+    assert lag.median_ns(5 * S) == S
+    assert lag.median_ns(30 * S) is None
+    lag.sample([], 31 * S)
+    assert lag.median_ns(31 * S) is None
+
+
+def test_negative_latency_is_no_fault_and_no_error() -> None:
+    judged = health()
+    for at in range(5):
+        judged.lag.sample([-3 * S], at * S)
+    assert judged.judge(GOOD, 5 * S).healthy
+
+
+def test_it_is_healthy_again_when_it_has_been_without_a_fault_for_long_enough() -> None:
+    judged = health()
+    judged.judge(facts(silent_ns=11 * S), 0)
+    soon = judged.judge(GOOD, S)
+    assert (soon.healthy, soon.failing) == (False, False)
+    assert soon.reasons == ("healthy again, but not for long enough to be believed",)
+    assert not judged.judge(facts(silent_ns=11 * S), 2 * S).healthy
+    assert not judged.judge(GOOD, 3 * S).healthy
+    assert not judged.judge(GOOD, 5 * S - 1).healthy
+    verdict = judged.judge(GOOD, 5 * S)
+    assert (verdict.healthy, verdict.reasons, verdict.since) == (True, (), 5 * S)
+
+
+def test_one_that_is_not_presumed_healthy_has_to_be_heard_first() -> None:
+    judged = health(presumed=False)
+    assert judged.verdict.reasons == ("no market data yet",)
+    for at in range(20):
+        assert judged.judge(facts(heard=False), at * S).reasons == ("no market data yet",)
+    assert not judged.judge(GOOD, 20 * S).healthy
+    assert judged.judge(GOOD, 22 * S).healthy
+
+
+def test_errors_are_forgotten_after_a_minute() -> None:
+    judged = health()
+    for at in range(30):
+        judged.judge(facts(frames=at * 100), at * S)
+    judged.judge(facts(frames=3_000, set_aside=900), 30 * S)
+    assert not judged.verdict.healthy
+    for at in range(31, 100):
+        judged.judge(facts(frames=3_000 + at * 100, set_aside=900), at * S)
+    assert judged.verdict.healthy
