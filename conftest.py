@@ -4,8 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from nats_link.testing import NatsServer
+
+# How long an example takes says more about the machine than about the code; the first text of a fresh clone, whose
+# Unicode tables are still to be made, takes a second.
+settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any_machine")
 
 RECORDINGS = Path(__file__).resolve().parent.parent / "shared" / "data"
 

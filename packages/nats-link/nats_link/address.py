@@ -21,7 +21,7 @@ class BadUrlError(ValueError):
     """A NATS URL that cannot be used; the text holds no secret."""
 
     def __init__(self, url: str, why: str) -> None:
-        super().__init__(f"expected nats://[user:password@]host[:port], found {redact(url)!r}: {why}")
+        super().__init__(f"expected a URL like nats://host:port, found {redact(url)!r}: {why}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,10 @@ def parse(url: str) -> Address:
     user = password = token = None
     for one in re.split(rf"(?={_NEXT_URL})", url):
         text = one.lstrip(", ")
-        parts = urlsplit(text if "://" in text else f"nats://{text}")
+        try:
+            parts = urlsplit(text if "://" in text else f"nats://{text}")
+        except ValueError:  # its text may repeat the password
+            raise BadUrlError(url, "the host is no host") from None
         if parts.scheme not in SCHEMES:
             raise BadUrlError(url, f"the scheme is not one of {', '.join(SCHEMES)}")
         if not parts.hostname:

@@ -215,16 +215,23 @@ class Connection:
         self._writer.confirm(read_bytes)
 
     async def _keep_watch(self) -> None:
-        """End the connection when the server gives no sign of life."""
+        """End the connection when the server gives no sign of life.
+
+        Under load the answer may be long in coming: it waits behind many messages of the server's, and the question
+        behind many of ours. While a backlog of ours gets shorter, somebody reads it.
+        """
         options = self._options
+        most_sent = 0
         while True:
             await asyncio.sleep(options.ping_interval_s)
             probe = self._probe()
             missed = 0
             while missed < options.max_outstanding_pings and not probe.done():
-                received = self._inbox.received  # a pong may wait behind many messages
+                received, backlog = self._inbox.received, self._writer.buffered
                 await asyncio.wait({probe}, timeout=options.ping_interval_s)
-                missed = missed + 1 if self._inbox.received == received else 0
+                read = bool(backlog) and self._writer.sent > most_sent
+                most_sent = max(most_sent, self._writer.sent)
+                missed = 0 if read or self._inbox.received != received else missed + 1
             if not probe.done():
                 self.end(f"no answer for {options.ping_interval_s * options.max_outstanding_pings:g} s")
             elif (error := probe.exception()) is not None:

@@ -5,7 +5,9 @@ them, the link says so once and goes the other way.
 """
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 from nats.aio.client import Client
@@ -15,6 +17,7 @@ from nats_link.outbox import Outbox
 
 STREAM_NAMES: Final = ("_transport", "_io_writer")  # private: from nats-py's client to its asyncio.StreamWriter
 CHUNK_BYTES: Final = 256 * 1024
+UNSENT_BYTES: Final = 64 * 1024  # in the kernel, beyond what is on its way; it would take megabytes
 POLL_S: Final = 0.005  # the public path tells of nothing
 
 
@@ -45,6 +48,11 @@ class Writer(Protocol):
         ...
 
     @property
+    def sent(self) -> int:
+        """Bytes that have left this process; 0 for ever where that is not known."""
+        ...
+
+    @property
     def full(self) -> bool:
         """So much is buffered that the next messages have to wait for `drain`."""
         ...
@@ -57,8 +65,8 @@ class Writer(Protocol):
 class FramedWriter:
     """Writes protocol text on the transport that nats-py has opened, one write a tick.
 
-    The transport gets little more than it can send, so that on a broken connection the rest is still in the outbox
-    and goes out after the reconnect.
+    The transport gets little more than it can send, and the kernel too, so that on a broken connection the rest is
+    still in the outbox and goes out after the reconnect, and so that a slow server is seen to read.
     """
 
     def __init__(self, stream: asyncio.StreamWriter, outbox: Outbox, max_pending_bytes: int) -> None:
@@ -67,13 +75,17 @@ class FramedWriter:
         self._outbox = outbox
         self._chunk = min(CHUNK_BYTES, max_pending_bytes // 4)
         self._transport.set_write_buffer_limits(high=self._chunk)
+        self._written = 0
+        _keep_unsent_low(self._transport)
 
     def push(self) -> bool:
         transport = self._transport
         if transport.is_closing():
             return False
         while self._outbox.queued and transport.get_write_buffer_size() <= self._chunk:
-            transport.write(self._outbox.take(self._chunk))
+            data = self._outbox.take(self._chunk)
+            self._written += len(data)
+            transport.write(data)
         return True
 
     async def drain(self) -> None:
@@ -94,6 +106,10 @@ class FramedWriter:
     @property
     def buffered(self) -> int:
         return self._transport.get_write_buffer_size()
+
+    @property
+    def sent(self) -> int:
+        return self._written - self.buffered  # nats-py's own few bytes make it too low at times, never too high
 
     @property
     def full(self) -> bool:
@@ -152,6 +168,10 @@ class PlainWriter:
         return self._outbox.published_bytes - self._confirmed_bytes
 
     @property
+    def sent(self) -> int:
+        return 0
+
+    @property
     def full(self) -> bool:
         return self.buffered > self._enough
 
@@ -176,3 +196,12 @@ def make_writer(client: Client, outbox: Outbox, max_pending_bytes: int, ask: Cal
     if isinstance(stream, asyncio.StreamWriter):
         return FramedWriter(stream, outbox, max_pending_bytes)
     return PlainWriter(client, outbox, max_pending_bytes, ask)
+
+
+def _keep_unsent_low(transport: asyncio.Transport | asyncio.WriteTransport) -> None:
+    """Have the kernel take little more than it can send; where it knows no such option it takes what it likes."""
+    raw = transport.get_extra_info("socket")
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if raw is not None and option is not None:
+        with suppress(OSError):
+            raw.setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)

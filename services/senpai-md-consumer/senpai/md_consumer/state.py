@@ -201,6 +201,8 @@ class SymbolState:
         elif not self._timed:
             self._start_event_time(ts, recv)
         elif measures_delay:
+            if recv - ts < self._delay_ns - self.trades.span_ns:  # event time ran ahead of ours by a whole window
+                self.marks["clock_jump"] = max(ts, clock.now)
             self._delay_ns = recv - ts
         if ts >= clock.now:
             clock.now = ts

@@ -18,6 +18,7 @@ MISSING: Final[dict[str, bool]] = {
     "new_epoch": True,
     "reconnect": True,
     "correction": True,
+    "clock_jump": True,
     "clock_restart": True,
     "event_time_began": False,
     "source_switch": False,

@@ -222,6 +222,32 @@ def test_a_clock_that_one_wrong_time_sent_ahead_recovers(market: Any) -> None:
     assert "clock_restart" in market.trust.reasons
 
 
+def test_a_time_that_runs_ahead_of_ours_is_told_at_once(market: Any) -> None:
+    for second in range(70):
+        market.trade(second, 100)
+    assert (market.trust.gap, market.trust.reasons) == (False, [])
+    market.trade(3_600, 100, ts_recv=market.ns(70))
+    assert market.trust.gap
+    assert "clock_jump" in market.trust.reasons
+
+
+def test_a_symbol_that_was_quiet_for_long_has_not_jumped(market: Any) -> None:
+    market.trade(0, 100)
+    market.trade(3_600, 100)
+    assert "clock_jump" not in market.trust.reasons
+
+
+def test_backfilled_trades_count_in_windows_but_not_in_latencies(market: Any) -> None:
+    market.trade(0, 100)
+    market.trade(10, 110)
+    before = market.features
+    market.trade(5, 105, ts_recv=market.ns(30), backfill=True)
+    assert market.features["trade_count_10s"] == before["trade_count_10s"] + 1
+    assert market.features["latency_ms_p95"] == before["latency_ms_p95"]
+    market.quote(10, ts_event=None, ts_recv=market.ns(10.5))
+    assert market.clock_s == pytest.approx(10.49)
+
+
 def test_late_events_among_timely_ones_do_not_restart_the_clock(market: Any) -> None:
     for second in range(300, 500):
         market.mono_ns += NS_PER_S

@@ -1,5 +1,6 @@
 """Holes, duplicates and new epochs of a (type, symbol), against a plain reckoning of what was sent."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +64,31 @@ def test_events_without_a_sequence_are_let_through() -> None:
     stream = _stream(sequences)
     assert all(sequences.admit(stream, epoch=epoch, seq=seq) for epoch, seq in ((0, 0), (0, 0), (0, 7), (0, 7), (3, 0)))
     assert (stream.epoch, stream.seq, stream.missing) == (0, 0, 0)
+
+
+def test_one_number_far_ahead_is_not_believed_and_harms_nobody() -> None:
+    sequences = Sequences(1)
+    stream = _stream(sequences)
+    assert all(sequences.admit(stream, 1, seq) for seq in (1, 2, 3))
+    assert not sequences.is_plausible(stream, 1, 1_000_000_003 + 1)
+    assert sequences.is_plausible(stream, 1, 4)
+    assert sequences.admit(stream, 1, 4)
+    assert (sequences.missing["trade"], sequences.duplicates["trade"]) == (0, 0)
+
+
+def test_a_jump_far_ahead_is_believed_when_the_next_message_goes_on_from_there() -> None:
+    sequences = Sequences(1)
+    stream = _stream(sequences)
+    sequences.admit(stream, 1, 1)
+    assert not sequences.is_plausible(stream, 1, 5_000_000)
+    assert sequences.is_plausible(stream, 1, 5_000_001)
+    assert sequences.admit(stream, 1, 5_000_001)
+    assert sequences.missing["trade"] == 4_999_999
+
+
+@pytest.mark.parametrize(("epoch", "seq"), [(1, 2**63), (2**63, 1), (10**30, 1), (1, -1)])
+def test_numbers_that_no_counter_reaches_are_not_believed(epoch: int, seq: int) -> None:
+    assert not Sequences(1).is_plausible(_stream(Sequences(1)), epoch, seq)
 
 
 def test_streams_beyond_the_bound_are_not_followed_and_counted() -> None:

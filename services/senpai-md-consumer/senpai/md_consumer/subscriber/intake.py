@@ -1,5 +1,6 @@
 """From the bytes of one NATS message to an event on the queue: synchronous, and it never raises."""
 
+import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -22,6 +23,8 @@ MAX_PROVIDERS: Final = 32  # names counted by themselves; the others share one
 MAX_PROVIDER_CHARS: Final = 32
 OTHER: Final = "other"
 DUPLICATE: Final = "duplicate"
+IMPLAUSIBLE: Final = "implausible_seq"
+PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}", re.ASCII)
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +84,9 @@ class Intake:
             pass  # beyond the bound: not checked
         elif event.seq == stream.seq + 1 and event.epoch == stream.epoch:
             stream.seq += 1
+        elif not self._sequences.is_plausible(stream, event.epoch, event.seq):
+            self._queue.refuse(event, IMPLAUSIBLE)
+            return
         elif not self._sequences.admit(stream, event.epoch, event.seq):
             self._queue.refuse(event, DUPLICATE)
             return

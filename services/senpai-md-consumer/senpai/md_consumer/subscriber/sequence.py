@@ -13,6 +13,8 @@ from msgspec import Struct, field
 from md_contract.events import EVENT_TYPES
 
 UNKNOWN_AMOUNT: Final = -1
+MOST_LOST_AT_ONCE: Final = 1_000_000  # a jump beyond this is believed only when the next message goes on from there
+LARGEST: Final = 2**63 - 1
 EPOCHS_KEPT: Final = 4  # of earlier producers, per stream: two that take turns are still followed
 
 
@@ -24,6 +26,7 @@ class Stream(Struct):
     epoch: int = 0
     seq: int = 0
     missing: int = 0  # UNKNOWN_AMOUNT wins over any number
+    doubted: int = 0  # the last number that was too far ahead to be believed
     earlier: dict[int, int] = field(default_factory=dict)  # epoch -> its last seq
 
     def miss(self, amount: int) -> None:
@@ -58,6 +61,16 @@ class Sequences:
             return None
         stream = self._streams[event_type][symbol] = Stream(event_type, symbol)
         return stream
+
+    def is_plausible(self, stream: Stream, epoch: int, seq: int) -> bool:
+        """Tell whether the numbers can be true. One wrong `seq` far ahead would make all that follow a duplicate."""
+        if not (0 <= epoch <= LARGEST and 0 <= seq <= LARGEST):
+            return False
+        if epoch != stream.epoch or epoch == 0 or seq - stream.seq <= MOST_LOST_AT_ONCE:
+            return True
+        confirmed = seq == stream.doubted + 1
+        stream.doubted = seq
+        return confirmed
 
     def admit(self, stream: Stream, epoch: int, seq: int) -> bool:
         """Move the stream to `seq` of `epoch`; False for a duplicate, which must not be applied."""
