@@ -87,7 +87,8 @@ def nats_server(options: argparse.Namespace) -> Process:
 
 def simulator(options: argparse.Namespace) -> Process:
     command = [sys.executable, "-m", "exchange_sim", "--port", str(options.sim_port), "--symbols", options.symbols]
-    return Process(SIMULATOR, command, partial(not_ready, options.sim_port, "/sim/health"), cwd=ROOT)
+    is_healthy = partial(not_ready, options.sim_port, "/sim/health")
+    return Process(SIMULATOR, command, is_healthy, cwd=ROOT, hidden="next: start")  # which is what comes next here
 
 
 def service(name: str, port: int, arguments: Sequence[str], environment: dict[str, str]) -> Process:

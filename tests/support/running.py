@@ -112,11 +112,15 @@ class Stack:
         self.consumer_url = f"http://127.0.0.1:{port}"
         return await self._start("senpai-md-consumer", CONSUMER, ["-m", "senpai.md_consumer"], port, settings)
 
-    async def start_producer(self, ws_url: str, rest_url: str, symbols: str, **settings: str) -> Process:
+    async def start_producer(
+        self, ws_url: str, rest_url: str, symbols: str, provider: str = "binance", **settings: str
+    ) -> Process:
+        """Start it; `provider` is reached at these URLs."""
         port = free_port()
         self.producer_url = f"http://127.0.0.1:{port}"
-        command = ["-m", "app", "run", "--provider", "binance", "--symbols", symbols]
-        settings = {"BINANCE_WS_URL": ws_url, "BINANCE_REST_URL": rest_url, **settings}
+        command = ["-m", "app", "run", "--provider", provider, "--symbols", symbols]
+        urls = {f"{provider.upper()}_WS_URL": ws_url, f"{provider.upper()}_REST_URL": rest_url}
+        settings = {**urls, **settings}
         return await self._start("market-data-service", PRODUCER, command, port, settings)
 
     async def _start(self, name: str, folder: Path, command: list[str], port: int, settings: dict[str, str]) -> Process:

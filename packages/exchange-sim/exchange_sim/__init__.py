@@ -1,10 +1,11 @@
-"""A local exchange that speaks Binance's and Bybit's protocols, for demos and tests. Nothing it sends is real.
+"""A local exchange that speaks the protocols of Binance, Bybit and Alpaca, for demos and tests. Nothing is real.
 
     async with ExchangeSim(MarketModel(seed=1, symbols=["BTCUSDT"])) as sim:
         ...  # connect to sim.ws_url and sim.rest_url
 
 The parts, each apart: what happens (`market`: invented; `tape`: recorded; `script`: written down), a venue's dialect
-(`binance`, `bybit`: pure), the sockets (`server`, `connection`), and between them the `pump`, with the only clock.
+(`binance`, `bybit`, `alpaca`: pure), the sockets (`server`, `connection`), and between them the `pump`, with the only
+clock.
 """
 
 from exchange_sim.frame import Frame, Raw

@@ -17,18 +17,20 @@ from exchange_sim.tape import Tape, TapeError, Times
 
 _FAILURE: Final = 1
 _USAGE: Final = 2
-_HELP: Final = """Play Binance and Bybit on one local port. Nothing it sends is real.
+_HELP: Final = """Play Binance, Bybit and Alpaca on one local port. Nothing it sends is real.
 
 Without --tape it invents a market: calm most of the time, with a move of 0.3 to 0.5 % within ten seconds every minute
-or two per symbol, the first after about half a minute. The same --seed invents the same market. Binance and Bybit (spot
-and linear) tell of the same one at the same time.
+or two per symbol, the first after about half a minute. The same --seed invents the same market. Every venue has the
+symbols that are shaped like its own: Binance and Bybit (spot and linear) the pairs such as BTCUSDT, both at the same
+time, Alpaca the shares (--symbols AAPL,SPY) and coins (BTC/USD). A venue that none is for answers 404.
 
-With --tape it plays recorded frames of either venue, several files merged by time, as soon as a client has subscribed.
-A slow client holds the tape up; nothing is dropped. The other venue answers 404.
+With --tape it plays recorded frames of Binance or Bybit, several files merged by time, as soon as a client has
+subscribed. A slow client holds the tape up; nothing is dropped. The other venues answer 404.
 
 Point a client at it as at Binance: ws://127.0.0.1:9443/stream?streams=btcusdt@trade for streams and
 http://127.0.0.1:9443/api/v3/depth?symbol=BTCUSDT for REST; or as at Bybit: ws://127.0.0.1:9443/v5/public/spot (or
-linear) and http://127.0.0.1:9443/v5/market/recent-trade?category=spot&symbol=BTCUSDT. Ask
+linear) and http://127.0.0.1:9443/v5/market/recent-trade?category=spot&symbol=BTCUSDT; or as at Alpaca, with any key and
+secret: ws://127.0.0.1:9443/v2/iex (or /v2/sip, /v2/test for FAKEPACA, /v1beta3/crypto/us for coins). Ask
 http://127.0.0.1:9443/sim/health how it is, and http://127.0.0.1:9443/sim/control?do=help what can be made to go wrong.
 """
 
@@ -39,7 +41,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 def run(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port for WebSockets and GETs; 0: a free one.")] = 9443,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    symbols: Annotated[str, typer.Option(help="Symbols of the invented market, with commas.")] = "BTCUSDT,ETHUSDT",
+    symbols: Annotated[
+        str, typer.Option(help="Of the invented market, with commas: pairs, shares (AAPL), coins (BTC/USD).")
+    ] = "BTCUSDT,ETHUSDT",
     seed: Annotated[int, typer.Option(help="Chooses the invented market.")] = 1,
     rate: Annotated[float, typer.Option(min=0.1, help="Trades and quotes a second, all symbols together.")] = 200.0,
     tape: Annotated[
@@ -93,13 +97,18 @@ def _example(sim: ExchangeSim) -> str:
     """Return paths to try."""
     if "binance" in sim.venues:
         return f"{sim.ws_url}/stream and {sim.rest_url}/api/v3/exchangeInfo"
-    return f"{sim.ws_url}/v5/public/spot and {sim.rest_url}/v5/market/time"
+    if "bybit" in sim.venues:
+        return f"{sim.ws_url}/v5/public/spot and {sim.rest_url}/v5/market/time"
+    return " and ".join(sim.ws_url + path for path in ("/v2/iex", "/v1beta3/crypto/us"))
 
 
 def _settings(sim: ExchangeSim) -> str:
     """Return the settings of market-data-service that lead here."""
     return " or ".join(
-        f"{name.upper()}_WS_URL={sim.ws_url} {name.upper()}_REST_URL={sim.rest_url}" for name in sim.venues
+        f"ALPACA_WS_URL={sim.ws_url} ALPACA_API_KEY=any ALPACA_API_SECRET=any"
+        if name == "alpaca"
+        else f"{name.upper()}_WS_URL={sim.ws_url} {name.upper()}_REST_URL={sim.rest_url}"
+        for name in sim.venues
     )
 
 

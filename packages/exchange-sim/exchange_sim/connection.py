@@ -10,7 +10,7 @@ from typing import Final, Protocol, TypeAlias
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from exchange_sim.frame import Frame
-from exchange_sim.hub import CLOSE, PING, PONG, TEXT, ws_frame
+from exchange_sim.hub import CLOSE, PING, PONG, TEXT, one_array, ws_frame
 from exchange_sim.venue import Close, Session
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -35,6 +35,7 @@ class Connection(WSListener):
         self.session = session
         self.pending: list[bytes] = []
         self.gone = False
+        self.parted = False  # one side has said goodbye, or the server ended it on purpose
         self.warned = False  # it was told that the server will close the connection
         self.congested = False  # more than `high_water` bytes wait for this client
         self.connected_s = self.last_pong_s = self.last_ping_s = self.last_text_s = clock()
@@ -42,21 +43,28 @@ class Connection(WSListener):
         self._clock = clock
         self._high_water = high_water
         self._transport: WSTransport | None = None
+        self._batches = session.habits.batches
+        self._batch: list[bytes] = []  # texts that leave as one array
         self._pings: deque[bytes] = deque(maxlen=_PINGS_KEPT)  # payloads that a pong may echo
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
         transport.underlying_transport.set_write_buffer_limits(high=self._high_water)
         self._owner.joined(self)
+        if self.session.greeting is not None:
+            self.say(self.session.greeting)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - the library names it
         self.gone = True
         self._transport = None
         self.pending.clear()
+        self._batch.clear()
+        self.session.left(self._clock(), abruptly=not self.parted)
         self._owner.left(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.CLOSE:
+            self.parted = True
             self.close(Close(1000, ""))
             transport.disconnect()
             return
@@ -77,6 +85,7 @@ class Connection(WSListener):
         outcome = self.session.receive(text)
         if outcome.frames_first:
             self._owner.changed(self, outcome.frames)
+        self._end_batch()
         self.pending += [ws_frame(TEXT, reply) for reply in outcome.replies]
         self.flush()
         if not outcome.frames_first:
@@ -98,8 +107,27 @@ class Connection(WSListener):
             return 0
         return int(self._transport.underlying_transport.get_write_buffer_size())
 
+    def queue(self, message: bytes, text: bytes | None) -> None:
+        """Take a message for the next flush; where the venue batches, texts that follow each other become one."""
+        if text is not None and self._batches:
+            self._batch.append(text)
+            return
+        self._end_batch()
+        self.pending.append(message)
+
+    def _end_batch(self) -> None:
+        if self._batch:
+            self.pending.append(ws_frame(TEXT, one_array(self._batch)))
+            self._batch.clear()
+
+    def say(self, text: bytes) -> None:
+        """Write a text of the venue's to this client alone, at once."""
+        self.queue(ws_frame(TEXT, text), None)
+        self.flush()
+
     def flush(self) -> None:
         """Write what is pending, in one piece."""
+        self._end_batch()
         if self.pending:
             self.last_text_s = self._clock()
             self._write()
@@ -118,12 +146,12 @@ class Connection(WSListener):
     def close(self, why: Close) -> None:
         """Say goodbye, once, and hang up when the client answers or after the server's patience."""
         if not self.gone:
-            self.gone = True
+            self.gone = self.parted = True
             self._send(CLOSE, struct.pack("!H", why.code) + why.reason.encode())
 
     def hang_up(self) -> None:
         """Close the socket after what is buffered."""
-        self.gone = True
+        self.gone = self.parted = True
         if self._transport is not None:
             self._transport.disconnect()
 
@@ -137,5 +165,6 @@ class Connection(WSListener):
             self._transport.disconnect(graceful=False)
 
     def _send(self, opcode: int, payload: bytes) -> None:
+        self._end_batch()
         self.pending.append(ws_frame(opcode, payload))
         self._write()

@@ -14,6 +14,14 @@ Bybit:   do=resend&stream=spot:orderbook.50.BTCUSDT          a snapshot in mid-s
          do=delete_absent&stream=...[&count=1]               deltas that delete a level that is not there
          do=spoil_acks&how=refused[&count=1]                 or missing, hollow, foreign, cut, late
          do=reorder_keys, do=text_times, do=option_pongs     [&on=1] on=0: no longer
+Alpaca:  do=refuse_logins[&code=402][&count=1]               all of them without count
+         do=accept_logins
+         do=limit_symbols[&count=30]                         405 beyond so many a channel; without count: no limit
+         do=withhold_feed[&on=1]                             409; on=0: no longer
+         (each of them also for one endpoint:                &endpoint=/v2/iex)
+         do=slow_client                                      407, then dropped
+         do=cancel&symbol=AAPL, do=correct&symbol=AAPL       of the last trade
+         do=begin_again&symbol=BTC/USD                       the whole book (r is true) in mid-stream
 """
 
 from collections.abc import Callable, Mapping
@@ -69,6 +77,19 @@ def _fail_rest(sim: Controls, arguments: _Arguments) -> None:
     sim.fail_rest(int(arguments["status"]), _count(arguments), wait_s, venue=arguments.get("venue"))
 
 
+def _refuse_logins(sim: Controls, arguments: _Arguments) -> None:
+    code = int(arguments.get("code", "402"))
+    sim.alpaca.refuse_logins(code, _some(arguments), endpoint=arguments.get("endpoint"))
+
+
+def _some(arguments: _Arguments) -> int | None:
+    return int(arguments["count"]) if "count" in arguments else None
+
+
+def _slow_client(sim: Controls, _arguments: _Arguments) -> None:
+    sim.alpaca.slow_client()
+
+
 _COMMANDS: Final[dict[str, Callable[[Controls, _Arguments], None]]] = {
     "mute": _mute,
     "unmute": lambda sim, given: sim.faults.unmute(venue=given.get("venue")),
@@ -88,4 +109,12 @@ _COMMANDS: Final[dict[str, Callable[[Controls, _Arguments], None]]] = {
     "reorder_keys": lambda sim, given: sim.bybit.reorder_keys(_on(given)),
     "text_times": lambda sim, given: sim.bybit.text_times(_on(given)),
     "option_pongs": lambda sim, given: sim.bybit.option_pongs(_on(given)),
+    "refuse_logins": _refuse_logins,
+    "accept_logins": lambda sim, given: sim.alpaca.accept_logins(endpoint=given.get("endpoint")),
+    "limit_symbols": lambda sim, given: sim.alpaca.limit_symbols(_some(given), endpoint=given.get("endpoint")),
+    "withhold_feed": lambda sim, given: sim.alpaca.withhold_feed(_on(given), endpoint=given.get("endpoint")),
+    "slow_client": _slow_client,
+    "cancel": lambda sim, given: sim.alpaca.cancel(given["symbol"]),
+    "correct": lambda sim, given: sim.alpaca.correct(given["symbol"]),
+    "begin_again": lambda sim, given: sim.alpaca.begin_again(given["symbol"]),
 }

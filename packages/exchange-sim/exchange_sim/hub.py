@@ -21,8 +21,11 @@ PONG: Final = 0xA
 class Subscriber(Protocol):
     """A connected client, as the hub sees it."""
 
-    pending: list[bytes]
     gone: bool  # true: it must get nothing any more
+
+    def queue(self, message: bytes, text: bytes | None) -> None:
+        """Take a whole message for the next flush, and its `text` where that may become a part of another one."""
+        ...
 
     def flush(self) -> None:
         """Write what is pending."""
@@ -37,6 +40,11 @@ def ws_frame(opcode: int, payload: bytes) -> bytes:
     if size < 65_536:
         return bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big") + payload
     return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
+
+
+def one_array(arrays: Iterable[bytes]) -> bytes:
+    """Return one JSON array of what is in all of them, none of which is empty."""
+    return b"[%b]" % b",".join(array[1:-1] for array in arrays)
 
 
 class Route:
@@ -129,9 +137,10 @@ class Hub:
             return
         reached = False
         for variant, clients in route.groups.items():
-            data = ws_frame(TEXT, self._wording.encode(frame, variant))
+            text = self._wording.encode(frame, variant)
+            data = ws_frame(TEXT, text)
             for client in clients:
-                reached = self._queue(client, data) or reached
+                reached = self._queue(client, data, text) or reached
         if reached:
             self._count(route)
 
@@ -157,10 +166,10 @@ class Hub:
         variant = self._clients[client][1]
         return self._queue(client, ws_frame(TEXT, self._wording.encode(frame, variant)))
 
-    def _queue(self, client: Subscriber, data: bytes) -> bool:
+    def _queue(self, client: Subscriber, data: bytes, text: bytes | None = None) -> bool:
         if client.gone:
             return False
-        client.pending.append(data)
+        client.queue(data, text)
         self.queued_bytes += len(data)
         self._dirty[client] = None
         return True

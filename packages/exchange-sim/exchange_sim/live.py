@@ -24,7 +24,7 @@ class Teller(Protocol):
         ...
 
     def tell(self, event: MarketEvent, frames: list[Frame]) -> None:
-        """Write of an event; time has passed to just before it."""
+        """Write of an event, if the venue trades its symbol; time has passed to just before it."""
         ...
 
     def next_ns(self) -> int | None:

@@ -8,7 +8,7 @@ from exchange_sim.venue import Action, Output
 
 _NS_PER_S: Final = 1_000_000_000
 _BATCH: Final = 256
-VENUES: Final = ("binance", "bybit")
+VENUES: Final = ("binance", "bybit", "alpaca")
 Item: TypeAlias = Frame | Raw | Action | str | bytes
 
 
@@ -22,7 +22,7 @@ class Script:
         items: `(at_s, item)` in any order; items with the same time keep their order.
         symbols: what `exchangeInfo` and `instruments-info` list.
         depths: the `GET /api/v3/depth` answer of a symbol, as JSON text; without one its book is empty.
-        venues: which venues there are, of binance and bybit.
+        venues: which venues there are, of binance, bybit and alpaca.
     """
 
     waits = True

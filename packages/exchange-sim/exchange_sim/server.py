@@ -27,6 +27,8 @@ class Patience:
     session_life_s: float = 24 * 3600.0  # Binance
     notice_s: float | None = None  # so long before the end of its life a session is told of it; None: not at all
     idle_s: float = 600.0  # Bybit: without data, a request or a ping that is a JSON message
+    login_s: float = 10.0  # Alpaca: for a new client to log in
+    linger_s: float = 30.0  # Alpaca: how long a client that left without a goodbye keeps others out
     high_water_bytes: int = 1 << 20  # a client with more than this unread holds up a playback that waits
     max_buffer_bytes: int = 64 << 20  # a client with more than this unread is cut off by a market that does not wait
 
@@ -158,7 +160,13 @@ class Server:
     async def keep_house(self) -> None:
         """Ping clients, and let go of silent, old and closing ones, until cancelled."""
         patience = self._patience
-        shortest = min(patience.ping_interval_s, patience.pong_timeout_s, patience.session_life_s, patience.idle_s)
+        shortest = min(
+            patience.ping_interval_s,
+            patience.pong_timeout_s,
+            patience.session_life_s,
+            patience.idle_s,
+            patience.login_s,
+        )
         beat_s = min(0.25, max(0.005, shortest / 10))
         while True:
             await asyncio.sleep(beat_s)
@@ -177,6 +185,9 @@ class Server:
             connection.close(Close(1001, "session too old"))
         elif habits.idles and now_s - connection.last_text_s > patience.idle_s:
             connection.hang_up()
+        elif (last_word := connection.session.overdue(now_s - connection.connected_s)) is not None:
+            connection.say(last_word)
+            connection.close(Close(1008, "auth timeout"))
         else:
             if habits.pings and now_s - connection.last_ping_s > patience.ping_interval_s:
                 connection.ping(b"%d" % int(time.time() * 1000))

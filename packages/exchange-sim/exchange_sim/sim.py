@@ -4,14 +4,17 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable
+from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
 
+from exchange_sim.alpaca import AlpacaFaults, Door
 from exchange_sim.binance import Binance, ErrorShape, Survey
 from exchange_sim.bybit import BybitFaults
+from exchange_sim.connection import Connection
 from exchange_sim.control import control
 from exchange_sim.faults import Faults
 from exchange_sim.frame import Frame, Raw
@@ -34,13 +37,15 @@ class ExchangeSim:
     A market runs from the start and never waits. A tape or a script begins when somebody has subscribed, waits for slow
     clients, and sets `done` at its end; nothing of it is dropped. A venue without a market answers 404.
 
+    Of an invented market Binance and Bybit have the pairs (BTCUSDT), Alpaca the shares (AAPL) and coins (BTC/USD).
+
     Args:
-        source: a `MarketModel` (default), which every venue tells of, a `Tape` of one venue, or a `Script`.
+        source: a `MarketModel` (default), a `Tape` of one venue, or a `Script`.
         host: address to listen on.
         port: 0 takes a free one; see `port` after the start.
         wait_for_streams: streams that must be subscribed before a tape or script begins; when empty, it begins when
             there is a subscription and none was added for 0.2 s.
-        patience: ping interval, pong timeout, length of a session, time to be idle, and bounds of buffers.
+        patience: ping interval, pong timeout, length of a session, time to be idle or to log in, bounds of buffers.
         error_shape: how Binance's refused requests are answered: `documented`, or `wrapped` in an `error` object.
 
     Raises:
@@ -62,13 +67,17 @@ class ExchangeSim:
         self.port = port
         source = MarketModel() if source is None else source
         self._model = source if isinstance(source, MarketModel) else None
-        self._stage = prepare(source, self._is_wanted, error_shape)
+        patience = patience or Patience()
+        login_s, linger_s = patience.login_s, patience.linger_s
+        make_door = partial(Door, login_s=login_s, linger_s=linger_s)
+        self._stage = prepare(source, self._is_wanted, error_shape, make_door)
         self.contents = self._stage.contents  # of the tape, when the source is one
-        venues: list[Venue] = [venue for venue in (self._stage.bybit, self._stage.binance) if venue is not None]
-        self._venues = Venues(venues)
+        venues: tuple[Venue | None, ...] = (self._stage.alpaca, self._stage.bybit, self._stage.binance)
+        self._venues = Venues(venue for venue in venues if venue is not None)
         self.hub = Hub(self._venues, Faults(self._venues.names, self._venues.venue_of))
-        self.server = Server(self.hub, patience or Patience(), self._venues.open, self._get, self._notice)
+        self.server = Server(self.hub, patience, self._venues.open, self._get, self._notice)
         self._bybit = BybitFaults(self._stage.bybit, self._publish)
+        self._alpaca = AlpacaFaults(self._stage.alpaca, self._publish, self._end)
         self._pump = Pump(
             self._stage.playback,
             self.hub,
@@ -107,7 +116,7 @@ class ExchangeSim:
 
     @property
     def ws_url(self) -> str:
-        """Where WebSockets connect: the settings BINANCE_WS_URL and BYBIT_WS_URL."""
+        """Where WebSockets connect: the settings BINANCE_WS_URL, BYBIT_WS_URL and ALPACA_WS_URL."""
         return f"ws://{self.host}:{self.port}"
 
     @property
@@ -138,7 +147,8 @@ class ExchangeSim:
     def sent(self) -> dict[tuple[str, str], int]:
         """Frames sent to at least one client, by (kind, symbol).
 
-        `sent["trade", "BTCUSDT"]` are Binance's, `sent["spot:publicTrade", "BTCUSDT"]` are Bybit's.
+        `sent["trade", "BTCUSDT"]` are Binance's, `sent["spot:publicTrade", "BTCUSDT"]` are Bybit's,
+        `sent["alpaca:trades", "AAPL"]` are Alpaca's: one for each order, however many trades it makes.
         """
         return self.hub.sent
 
@@ -163,9 +173,14 @@ class ExchangeSim:
         return self._bybit
 
     @property
+    def alpaca(self) -> AlpacaFaults:
+        """What Alpaca alone does."""
+        return self._alpaca
+
+    @property
     def _binance(self) -> Binance:
         if self._stage.binance is None:
-            raise ValueError("expected a market that binance is a venue of, found one of bybit alone")
+            raise ValueError("expected a market that binance is a venue of, found none")
         return self._stage.binance
 
     def drop(self, code: int | None = None, reason: str = "", *, venue: str | None = None) -> int:
@@ -173,13 +188,23 @@ class ExchangeSim:
 
         Returns how many. Raises ValueError when there is no such venue.
         """
-        names = {one.name for one in self._venues.named(venue)}
-        connections = [one for one in self.server.connections if one.session.venue in names]
+        connections = self._connections(venue)
         for connection in connections:
             if code is None:
                 connection.reset()
             else:
                 connection.close(Close(code, reason))
+        return len(connections)
+
+    def _connections(self, venue: str | None) -> list[Connection]:
+        names = {one.name for one in self._venues.named(venue)}
+        return [one for one in self.server.connections if one.session.venue in names]
+
+    def _end(self, venue: str, last_word: bytes) -> int:
+        connections = self._connections(venue)
+        for connection in connections:
+            connection.say(last_word)
+            connection.hang_up()
         return len(connections)
 
     def refuse(self, on: bool = True, *, venue: str | None = None) -> None:

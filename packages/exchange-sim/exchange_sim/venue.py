@@ -4,7 +4,7 @@ A dialect is pure: text in, text out, with the time as an argument. It opens no 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
@@ -37,6 +37,7 @@ class Habits(Struct, frozen=True):
     pings: bool = False  # asks for pongs, and closes when none comes
     ages: bool = False  # ends it after a day, if asked to with a notice
     idles: bool = False  # hangs up when neither side has said anything
+    batches: bool = False  # every text is an array, and what is due at one time goes out as one of them
 
 
 class Outcome(Struct):
@@ -65,6 +66,11 @@ class Session(Protocol):
     @property
     def variant(self) -> Variant: ...
 
+    @property
+    def greeting(self) -> bytes | None:
+        """What a new client is told before it says anything."""
+        ...
+
     def admit(self, now_s: float) -> Close | None:
         """Count one frame from the client, of any kind; `now_s` is monotonic. Too many of them end the session."""
         ...
@@ -72,6 +78,27 @@ class Session(Protocol):
     def receive(self, text: bytes) -> Outcome:
         """Understand a request."""
         ...
+
+    def overdue(self, age_s: float) -> bytes | None:
+        """Return what is said, before the connection ends, to a client that is still a stranger at this age."""
+        ...
+
+    def left(self, now_s: float, *, abruptly: bool) -> None:
+        """Note that the connection has ended, `abruptly` when nobody said goodbye; `now_s` as for `admit`."""
+        ...
+
+
+class OpenDoor:
+    """What a session adds for a venue without logins: nobody is greeted, a stranger or missed."""
+
+    greeting: Final[bytes | None] = None
+
+    def overdue(self, age_s: float) -> bytes | None:  # noqa: ARG002 - every client is welcome at any age
+        """Return nothing: nobody has to log in."""
+        return None
+
+    def left(self, now_s: float, *, abruptly: bool) -> None:
+        """Take no notice."""
 
 
 class Playback(Protocol):

@@ -9,7 +9,8 @@ from exchange_sim.venue import HttpReply, Session, Variant, Venue
 _NO_PATH: Final = HttpReply(404, b"no such path in this simulation")
 _NO_STREAM: Final = HttpReply(
     404,
-    b"no stream at this path; try /stream?streams=btcusdt@trade, /ws or /v5/public/spot, if the market has that venue",
+    b"no stream at this path; try /stream?streams=btcusdt@trade, /ws, /v5/public/spot or /v2/iex, "
+    b"if the market has that venue",
 )
 _REFUSED: Final = HttpReply(503, b"the simulated exchange refuses connections")
 

@@ -58,6 +58,15 @@ def test_it_says_that_it_is_a_simulation_answers_and_stops_at_once(
     assert time.monotonic() - asked < 3
 
 
+def test_shares_and_coins_lead_to_alpaca(started: list[subprocess.Popen[str]], unused_tcp_port: int) -> None:
+    lines = first_lines(start(started, "--port", str(unused_tcp_port), "--symbols", "aapl,btc/usd"))
+    assert "AAPL, BTC/USD" in lines[0]
+    assert f"ws://127.0.0.1:{unused_tcp_port}/v2/iex" in lines[1]
+    assert f"ALPACA_WS_URL=ws://127.0.0.1:{unused_tcp_port}" in lines[2]
+    assert "ALPACA_API_KEY=" in lines[2]
+    assert "BINANCE" not in lines[2]
+
+
 def test_a_taken_port_is_one_line_that_names_it(started: list[subprocess.Popen[str]], unused_tcp_port: int) -> None:
     first_lines(start(started, "--port", str(unused_tcp_port)))
     second = start(started, "--port", str(unused_tcp_port))

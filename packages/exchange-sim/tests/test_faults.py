@@ -157,7 +157,7 @@ async def test_faults_can_be_asked_for_by_get(http: aiohttp.ClientSession, get: 
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ({"do": "help"}, "expected do= one of burst, delete_absent, drop, duplicate"),
+        ({"do": "help"}, "expected do= one of accept_logins, begin_again, burst, cancel"),
         ({}, "expected do= one of"),
         ({"do": "lose"}, "expected stream="),
         ({"do": "lose", "stream": STREAM, "count": "many"}, "invalid literal"),

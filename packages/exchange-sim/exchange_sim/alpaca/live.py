@@ -1,19 +1,23 @@
 """The market model as Alpaca tells of it: trades of one order in one array, quotes and books as they change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Final
 
 from exchange_sim.alpaca import text
 from exchange_sim.alpaca.streams import feed_of, stream_of
 from exchange_sim.frame import Frame
 from exchange_sim.market import Execution, Fill, MarketEvent, MarketModel
 
+_CORRECTED_IDS: Final = 50_000_000  # from a trade's id to that of the one in its place, which nothing else has
+
 
 class AlpacaTeller:
     """Tells of a market model. Only what somebody is subscribed to is written."""
 
-    def __init__(self, model: MarketModel, is_wanted: Callable[[str], bool]) -> None:
+    def __init__(self, model: MarketModel, symbols: Collection[str], is_wanted: Callable[[str], bool]) -> None:
         """`is_wanted` tells whether anybody listens to a stream."""
         self._model = model
+        self._symbols = frozenset(symbols)
         self._is_wanted = is_wanted
         self._now_ns = 0
         self.last_fill: dict[str, Fill] = {}
@@ -30,9 +34,11 @@ class AlpacaTeller:
         self._now_ns = max(self._now_ns, until_ns)
 
     def tell(self, event: MarketEvent, frames: list[Frame]) -> None:
-        """Write of an event."""
+        """Write of an event, if the venue trades its symbol."""
         self._now_ns = max(self._now_ns, event.ts_ns)
         symbol, ts_ns = event.symbol, event.ts_ns
+        if symbol not in self._symbols:
+            return
         is_coin = feed_of(symbol) == "crypto"
         if isinstance(event, Execution):
             self.last_fill[symbol] = event.fills[-1]
@@ -65,7 +71,7 @@ class AlpacaTeller:
     def correct_last(self, symbol: str) -> Frame:
         """Replace the last trade of a share by one of twice the size. Raises KeyError when it has not traded."""
         old = self.last_fill[symbol]
-        new = old._replace(trade_id=old.trade_id + 1, size=2 * old.size)
+        new = old._replace(trade_id=old.trade_id + _CORRECTED_IDS, size=2 * old.size)
         return Frame(stream_of("corrections", symbol), text.correction(symbol, old, new, self._now_ns))
 
     def begin_again(self, symbol: str) -> Frame:

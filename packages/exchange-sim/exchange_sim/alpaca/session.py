@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from exchange_sim.alpaca.door import LOGIN_S, Door
+from exchange_sim.alpaca.door import Door
 from exchange_sim.frame import Frame
 from exchange_sim.venue import Close, Habits, Outcome, Variant
 
@@ -25,6 +25,7 @@ COINS: Final = ("trades", "quotes", "orderbooks", "bars", "updatedBars", "dailyB
 ADDED: Final = ("corrections", "cancelErrors")  # with the trades of shares
 GREETING: Final = b'[{"T":"success","msg":"connected"}]'
 AUTHENTICATED: Final = b'[{"T":"success","msg":"authenticated"}]'
+AUTH_TIMEOUT: Final = 404
 ERRORS: Final = {
     400: "invalid syntax",
     401: "not authenticated",
@@ -58,16 +59,31 @@ class AlpacaSession:
     """A connection's login and subscriptions, each channel's in the order in which they were made."""
 
     venue: Final = NAME
-    habits: Final = Habits()
+    habits: Final = Habits(batches=True)
     variant: Final[Variant] = 0
     greeting: Final = GREETING
 
     def __init__(
-        self, feed: str, door: Door, *, stream: Callable[[str, str], str], first: Callable[[str], bytes | None]
+        self,
+        feed: str,
+        door: Door,
+        *,
+        has: Callable[[str], bool],
+        stream: Callable[[str, str], str],
+        first: Callable[[str], bytes | None],
     ) -> None:
-        """`stream` names the stream of a channel and symbol, `first` returns what its new subscriber gets at once."""
+        """Open a session.
+
+        Args:
+            feed: `crypto`, or one of shares.
+            door: lets it in.
+            has: tells whether the feed has a symbol; others are acknowledged and stay silent.
+            stream: names the stream of a channel and symbol.
+            first: returns what a new subscriber of a stream gets at once.
+        """
         self._channels = COINS if feed == "crypto" else SHARES
         self._door = door
+        self._has = has
         self._stream = stream
         self._first = first
         self._listed: dict[str, list[str]] = {channel: [] for channel in self._channels}
@@ -77,7 +93,12 @@ class AlpacaSession:
     @property
     def streams(self) -> Iterable[str]:
         listed = {**self._listed, **self._added()}
-        return [self._stream(channel, symbol) for channel, symbols in listed.items() for symbol in symbols]
+        return [
+            self._stream(channel, symbol)
+            for channel, symbols in listed.items()
+            for symbol in symbols
+            if self._has(symbol)
+        ]
 
     def admit(self, now_s: float) -> Close | None:
         """Admit every frame: the venue counts none."""
@@ -86,7 +107,7 @@ class AlpacaSession:
 
     def overdue(self, age_s: float) -> bytes | None:
         """Return what is said, before the connection ends, to a client that has not logged in by this age."""
-        return error(404) if not self.is_in and age_s >= LOGIN_S else None
+        return error(AUTH_TIMEOUT) if not self.is_in and age_s >= self._door.login_s else None
 
     def left(self, now_s: float, *, abruptly: bool) -> None:
         """The connection has ended."""
@@ -97,7 +118,8 @@ class AlpacaSession:
         try:
             return self._perform(_request(text))
         except RequestError as refusal:
-            return Outcome([error(refusal.code)])
+            is_over = refusal.code == AUTH_TIMEOUT
+            return Outcome([error(refusal.code)], close=Close(1008, ERRORS[AUTH_TIMEOUT]) if is_over else None)
 
     def _perform(self, request: dict[str, Any]) -> Outcome:
         action = request.pop("action", None)
@@ -112,6 +134,8 @@ class AlpacaSession:
     def _log_in(self, request: Mapping[str, Any]) -> bytes:
         if self.is_in:
             raise RequestError(403)
+        if code := self._door.refused():
+            raise RequestError(code)
         if not self._door.knows(request.get("key"), request.get("secret")):
             raise RequestError(402)
         if not self._door.has_feed:
@@ -132,7 +156,7 @@ class AlpacaSession:
             before = listed[channel]
             others = [symbol for symbol in dict.fromkeys(symbols) if symbol not in before]
             listed[channel] = before + others if joins else [symbol for symbol in before if symbol not in symbols]
-            fresh += [self._stream(channel, symbol) for symbol in others if joins]
+            fresh += [self._stream(channel, symbol) for symbol in others if joins and self._has(symbol)]
         limit = self._door.max_symbols
         if limit is not None and any(len(symbols) > limit for symbols in listed.values()):
             raise RequestError(405)

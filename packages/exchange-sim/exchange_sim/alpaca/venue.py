@@ -1,6 +1,7 @@
 """Alpaca: which endpoints there are, who is let in at each, and how a frame is written."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,9 +16,10 @@ from exchange_sim.venue import HttpReply, Variant
 ENDPOINTS: Final = {
     "/v2/iex": "shares",
     "/v2/sip": "shares",
-    "/v2/test": "shares",
+    "/v2/test": "test",
     "/v1beta3/crypto/us": "crypto",
 }
+TEST_SYMBOL: Final = "FAKEPACA"
 
 
 class Alpaca:
@@ -28,12 +30,12 @@ class Alpaca:
     def __init__(self, symbols: Iterable[str], make_door: Callable[[], Door] = Door) -> None:
         self.symbols = tuple(symbols)
         self.doors = {path: make_door() for path in ENDPOINTS}
-        self._teller: AlpacaTeller | None = None
+        self.told_by: AlpacaTeller | None = None  # of a market model
 
     def teller(self, model: MarketModel, is_wanted: Callable[[str], bool]) -> AlpacaTeller:
         """Return who tells of the market model as this venue; books begin with what it says from now on."""
-        self._teller = AlpacaTeller(model, is_wanted)
-        return self._teller
+        self.told_by = AlpacaTeller(model, self.symbols, is_wanted)
+        return self.told_by
 
     def owns(self, stream: str) -> bool:
         """Tell whether a stream has this venue's kind of name."""
@@ -48,12 +50,18 @@ class Alpaca:
         path = urlsplit(target).path
         if path not in ENDPOINTS:
             return None
-        return AlpacaSession(ENDPOINTS[path], self.doors[path], stream=stream_of, first=self._first)
+        feed = ENDPOINTS[path]
+        return AlpacaSession(feed, self.doors[path], has=partial(self._has, feed), stream=stream_of, first=self._first)
+
+    def _has(self, feed: str, symbol: str) -> bool:
+        if feed == "test":
+            return symbol == TEST_SYMBOL
+        return feed_of(symbol) == feed
 
     def _first(self, stream: str) -> bytes | None:
         channel, symbol = parts_of(stream)
-        known = channel == "orderbooks" and symbol in self.symbols and feed_of(symbol) == "crypto"
-        return self._teller.whole_book(symbol) if known and self._teller is not None else None
+        known = channel == "orderbooks" and symbol in self.symbols
+        return self.told_by.whole_book(symbol) if known and self.told_by is not None else None
 
     def get(self, _target: str, _now_ns: int) -> HttpReply:
         """Answer that no REST call is simulated."""
@@ -67,5 +75,6 @@ class Alpaca:
         return b"[%b]" % frame.data
 
     def route(self, stream: str) -> tuple[str, str]:
-        """Return channel and symbol of a stream."""
-        return parts_of(stream)
+        """Return kind and symbol of a stream: `alpaca:trades.BRK.B` is `alpaca:trades` of `BRK.B`."""
+        channel, symbol = parts_of(stream)
+        return f"{NAME}:{channel}", symbol

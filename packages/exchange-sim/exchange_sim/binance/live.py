@@ -60,7 +60,7 @@ class BinanceTeller:
         self._model = model
         self._records = records
         self._is_wanted = is_wanted
-        self._names = {symbol: _Names(symbol) for symbol in model.symbols}
+        self._names = {symbol: _Names(symbol) for symbol in records}
         self._beat = 0  # number of the next book beat, in steps of 100 ms since the epoch
         self._fast: dict[str, _Diff] = {}
         self._slow: dict[str, _Diff] = {}
@@ -79,7 +79,9 @@ class BinanceTeller:
         return self._beat * _BEAT_NS
 
     def tell(self, event: MarketEvent, frames: list[Frame]) -> None:
-        """Write of an event."""
+        """Write of an event, if the venue trades its symbol."""
+        if event.symbol not in self._records:
+            return
         if isinstance(event, Execution):
             self._execution(event, frames)
         else:

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from exchange_sim.venue import Close, Habits, Outcome, Variant
+from exchange_sim.venue import Close, Habits, OpenDoor, Outcome, Variant
 
 ErrorShape: TypeAlias = Literal["documented", "wrapped"]
 
@@ -47,7 +47,7 @@ def is_stream(name: object) -> bool:
     return isinstance(name, str) and _STREAM.fullmatch(name) is not None
 
 
-class BinanceSession:
+class BinanceSession(OpenDoor):
     """A connection's subscriptions, kept in the order in which they were made."""
 
     venue: Final = NAME

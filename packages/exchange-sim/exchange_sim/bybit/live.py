@@ -47,8 +47,10 @@ class BybitTeller:
         return self._beat * _BEAT_NS if self.shown else None
 
     def tell(self, event: MarketEvent, frames: list[Frame]) -> None:
-        """Write of an event."""
-        record = self._records[event.symbol]
+        """Write of an event, if the venue trades its symbol."""
+        record = self._records.get(event.symbol)
+        if record is None:
+            return
         if isinstance(event, BookUpdate):
             record.update(event)
             return

@@ -20,7 +20,7 @@ import msgspec
 from exchange_sim.bybit.oddities import BadAck, Oddities
 from exchange_sim.bybit.topics import NAME, stream_of
 from exchange_sim.frame import Frame
-from exchange_sim.venue import Close, Habits, Outcome, Variant
+from exchange_sim.venue import Close, Habits, OpenDoor, Outcome, Variant
 
 MAX_SPOT_ARGS: Final = 10  # in one request
 MAX_CHARACTERS: Final = 21_000  # of all topics of a connection, as a JSON list
@@ -31,7 +31,7 @@ class RequestError(ValueError):
     """A request that the venue refuses, in the venue's words."""
 
 
-class BybitSession:
+class BybitSession(OpenDoor):
     """A connection's subscriptions, kept in the order in which they were made."""
 
     venue: Final = NAME

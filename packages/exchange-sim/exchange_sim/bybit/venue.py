@@ -47,7 +47,7 @@ class Bybit:
 
     def teller(self, model: MarketModel, is_wanted: Callable[[str], bool]) -> BybitTeller:
         """Return who tells of the market model as this venue; REST calls and subscribers see it from now on."""
-        teller = BybitTeller(model, model.instruments, is_wanted)
+        teller = BybitTeller(model, self.instruments[CATEGORIES[0]], is_wanted)
         self.view = teller
         return teller
 

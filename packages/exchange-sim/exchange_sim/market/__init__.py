@@ -2,7 +2,7 @@
 
 from exchange_sim.market.events import BookUpdate, Execution, Fill, MarketEvent
 from exchange_sim.market.fair_price import FairPrice, Move
-from exchange_sim.market.instruments import Instrument, instrument, split_symbol
+from exchange_sim.market.instruments import Instrument, instrument, shape_of, split_symbol
 from exchange_sim.market.model import MarketModel
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "MarketModel",
     "Move",
     "instrument",
+    "shape_of",
     "split_symbol",
 ]

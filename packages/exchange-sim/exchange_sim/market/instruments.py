@@ -1,10 +1,11 @@
 """What is traded: price, tick, lot and usual sizes of each symbol.
 
-A few well-known pairs have figures of recent years; any other symbol gets invented ones that depend only on its name.
+A few well-known ones have figures of recent years; any other symbol gets invented ones that depend only on its name.
 """
 
 import math
-from typing import Final, NamedTuple
+import re
+from typing import Final, Literal, NamedTuple, TypeAlias
 from zlib import crc32
 
 from exchange_sim.fixed import SCALE
@@ -13,6 +14,9 @@ QUOTES: Final = (  # longest first
     *("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD1", "USDE"),
     *("USD", "DAI", "TRY", "BRL", "EUR", "JPY", "BTC", "ETH", "BNB"),
 )
+Shape: TypeAlias = Literal["pair", "share", "coin"]
+_SHARE: Final = re.compile(r"[A-Z]{1,5}(\.[A-Z]{1,2})?|FAKEPACA")
+_SHORTEST_PAIR: Final = 5  # shorter ones, such as FBTC, are shares
 _TRADE_NOTIONAL: Final = 1_200.0  # of the mean trade, in the quote currency
 
 
@@ -37,11 +41,27 @@ _KNOWN: Final[dict[str, tuple[float, float, float]]] = {  # price, tick, lot
     "XRPUSDT": (0.58, 0.0001, 1.0),
     "ADAUSDT": (0.45, 0.0001, 0.1),
     "DOGEUSDT": (0.12, 0.00001, 1.0),
+    "BTC/USD": (60_000.0, 0.01, 0.00001),
+    "ETH/USD": (2_600.0, 0.01, 0.0001),
+    "AAPL": (241.0, 0.01, 1.0),
+    "MSFT": (430.0, 0.01, 1.0),
+    "SPY": (651.0, 0.01, 1.0),
 }
+
+
+def shape_of(symbol: str) -> Shape:
+    """Tell what a symbol names: `coin` BTC/USD, `share` AAPL or BRK.B, and everything else is a `pair` as BTCUSDT."""
+    if "/" in symbol:
+        return "coin"
+    is_pair = len(symbol) >= _SHORTEST_PAIR and symbol.endswith(QUOTES)
+    return "share" if not is_pair and _SHARE.fullmatch(symbol) else "pair"
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:
     """Return base and quote currency of a venue's symbol, by the longest quote that it ends with."""
+    if "/" in symbol:
+        base, _, quote = symbol.partition("/")
+        return base, quote
     quote = next((quote for quote in QUOTES if symbol.endswith(quote) and symbol != quote), "USDT")
     return symbol.removesuffix(quote), quote
 
@@ -66,6 +86,8 @@ def instrument(symbol: str) -> Instrument:
 
 def _invented(symbol: str) -> tuple[float, float, float]:
     chance = crc32(symbol.encode())
+    if shape_of(symbol) == "share":
+        return 20.0 + chance % 40_000 / 100, 0.01, 1.0  # 20 to 420
     price = round(0.2 * 10 ** (chance % 3_000 / 1_000), 4)  # 0.2 to 200
     tick: float = 10.0 ** (math.floor(math.log10(price)) - 4)  # between 0.1 and 1 basis point of the price
     lot: float = 10.0 ** (math.floor(math.log10(_TRADE_NOTIONAL / price)) - 3)

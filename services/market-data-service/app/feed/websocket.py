@@ -13,7 +13,7 @@ from msgspec import Struct
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from app.feed.clock import Clock
-from app.feed.connection import Connection, Sign
+from app.feed.connection import Connection, ConnectionState, Sign
 from app.feed.gate import Gate
 from app.providers.provider import Conversation, Fetch, HangUp, Notice, Ready, Replace, Send
 from app.providers.quarantine import Quarantine
@@ -161,8 +161,13 @@ class FrameListener(WSListener):
             self.look_after()
 
     def _note(self, sign: Sign) -> None:
-        if not self._is_successor:
-            self._connection.note(sign, self._clock.wall_ns())
+        if self._is_successor:
+            return
+        connection = self._connection
+        was_live = connection.state is ConnectionState.LIVE
+        connection.note(sign, self._clock.wall_ns())
+        if connection.state is ConnectionState.LIVE and not was_live:
+            _log.info("market data connection is up", symbols=len(connection.symbols), opened=connection.opens)
 
     def ping(self) -> None:
         """Ask whether the server is there."""
