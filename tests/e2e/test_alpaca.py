@@ -7,7 +7,7 @@ from running import Process, Stack, until
 
 from exchange_sim import ExchangeSim, MarketModel, Patience
 
-KEY, SECRET = "PKSEENBYNOBODY0001", "s/ecret+SeenByNobody/0002"
+KEY, SECRET = "PKSEENBYNOBODY0001", "can/ary+SeenByNobody/0002"
 NS_PER_S = 1_000_000_000
 
 
