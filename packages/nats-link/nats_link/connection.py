@@ -21,6 +21,7 @@ from nats_link.writer import PlainWriter, Writer, make_writer
 
 CLOSE_S: Final = 0.5  # nats-py waits for the peer when it closes, and a frozen peer never answers
 NEVER_S: Final = 86_400
+MAX_PROBES: Final = 64  # pings without an answer yet
 
 
 class ConnectError(Exception):
@@ -52,6 +53,7 @@ class Connection:
         self._error: Exception | None = None  # the last that nats-py told us of
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._congested = asyncio.Event()
+        self._answers = 0  # to our pings
         self._probes: set[asyncio.Task[None]] = set()
         self._gone: asyncio.Task[None] | None = None
 
@@ -211,31 +213,33 @@ class Connection:
         await self._writer.settle()
         read, read_bytes = self._outbox.published, self._outbox.published_bytes
         await self._client.rtt(timeout=NEVER_S)
+        self._answers += 1
         self.confirmed = max(self.confirmed, read)
         self._writer.confirm(read_bytes)
 
     async def _keep_watch(self) -> None:
         """End the connection when the server gives no sign of life.
 
-        Under load the answer may be long in coming: it waits behind many messages of the server's, and the question
-        behind many of ours. While a backlog of ours gets shorter, somebody reads it.
+        Under load an answer may be long in coming: it waits behind many messages of the server's, and the question
+        behind many of ours. So we ask again before the last answer has come, and any of them is a sign; and while a
+        backlog of ours gets shorter, somebody reads it.
         """
         options = self._options
-        most_sent = 0
-        while True:
+        missed = most_sent = 0
+        while missed < options.max_outstanding_pings:
+            signs, backlog, asked = self._inbox.received + self._answers, self._writer.buffered, bool(self._probes)
             await asyncio.sleep(options.ping_interval_s)
-            probe = self._probe()
-            missed = 0
-            while missed < options.max_outstanding_pings and not probe.done():
-                received, backlog = self._inbox.received, self._writer.buffered
-                await asyncio.wait({probe}, timeout=options.ping_interval_s)
-                read = bool(backlog) and self._writer.sent > most_sent
-                most_sent = max(most_sent, self._writer.sent)
-                missed = 0 if read or self._inbox.received != received else missed + 1
-            if not probe.done():
-                self.end(f"no answer for {options.ping_interval_s * options.max_outstanding_pings:g} s")
-            elif (error := probe.exception()) is not None:
-                self.end(self._reason(error))
+            read = bool(backlog) and self._writer.sent > most_sent
+            most_sent = max(most_sent, self._writer.sent)
+            silent = asked and self._probes and not read and self._inbox.received + self._answers == signs
+            missed = missed + 1 if silent else 0
+            if len(self._probes) < MAX_PROBES:
+                self._probe().add_done_callback(self._end_if_failed)
+        self.end(f"no answer for {options.ping_interval_s * options.max_outstanding_pings:g} s")
+
+    def _end_if_failed(self, probe: asyncio.Task[None]) -> None:
+        if not probe.cancelled() and (error := probe.exception()) is not None:
+            self.end(self._reason(error))
 
     async def _pump(self) -> None:
         """Hand over what did not fit into the transport, as it drains."""

@@ -1,6 +1,7 @@
 """What the tests of the link share: both event loops, links that end with their test, an independent listener."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -91,6 +92,8 @@ class FakeServer:
         self.words = b""  # sent once, after so many pongs
         self.pongs_before_words = 1
         self.max_pongs = 1_000_000
+        self.seconds_per_line = 0.0  # how slowly it reads
+        self.lines = 0
         self.writers: list[asyncio.StreamWriter] = []
         self.url = ""
 
@@ -101,6 +104,8 @@ class FakeServer:
         pongs = 0
         try:
             while line := await reader.readline():
+                self.lines += 1
+                await asyncio.sleep(self.seconds_per_line)
                 if line.startswith(b"PING") and pongs < self.max_pongs:
                     pongs += 1
                     writer.write(b"PONG\r\n")
@@ -114,7 +119,8 @@ class FakeServer:
 @pytest.fixture
 async def fake_server() -> AsyncIterator[FakeServer]:
     fake = FakeServer()
-    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0, limit=16 * 1024)
+    server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)  # so that its pace is felt at once
     fake.url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield fake
     server.close()

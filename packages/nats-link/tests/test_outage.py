@@ -87,6 +87,20 @@ async def test_killing_the_server_in_mid_flow_loses_no_more_than_is_counted(
     assert states == [True, *[False, True] * rounds]
 
 
+async def test_a_server_that_reads_slowly_is_not_taken_for_a_dead_one(
+    fake_server: Any, start_link: Start, until: Until
+) -> None:
+    link = start_link(fake_server.url, ping_interval_s=0.2)
+    await until(lambda: link.connected)
+    fake_server.seconds_per_line = 0.01  # 10 kB in 20 ms: a ping behind half a megabyte waits for a second
+    first_line = fake_server.lines
+    for _ in range(200):
+        assert link.publish("t", b"x" * 10_000)
+    await until(lambda: fake_server.lines >= first_line + 400, 20)
+    fake_server.seconds_per_line = 0.0
+    assert (link.reconnects, link.errors, link.unconfirmed, fake_server.connections) == (0, 0, 0, 1)
+
+
 async def test_a_frozen_server_makes_the_link_unwritable_and_nothing_is_lost(
     nats_server: NatsServer, start_link: Start, listen: Listen, until: Until, path: str
 ) -> None:

@@ -248,6 +248,7 @@ class Service:
         """Measure how late the loop is, and tell once what would otherwise only be counted."""
         loop = asyncio.get_running_loop()
         failed = False
+        unconfirmed = 0
         while True:
             due = loop.time() + WATCH_EVERY_S
             await asyncio.sleep(WATCH_EVERY_S)
@@ -255,6 +256,13 @@ class Service:
             if self.buffer.failures and not failed:
                 failed = True
                 log.error("sink failed on an event; further ones are only counted", why=self.buffer.last_failure)
+            if self.link is not None and self.link.unconfirmed > unconfirmed:
+                log.warning(
+                    "messages went down with a connection to NATS before it confirmed them",
+                    at_most=self.link.unconfirmed - unconfirmed,
+                    next="readers see the lost ones as holes in seq",
+                )
+                unconfirmed = self.link.unconfirmed
 
 
 def _liveness_options(settings: Settings) -> LivenessOptions:
