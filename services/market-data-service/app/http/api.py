@@ -19,7 +19,7 @@ ENDPOINTS: Final = {
     "/providers": "which provider is active, since when and why, and the health of each",
     "/metrics": "Prometheus metrics",
     "/bus-stats": "the ledger: what became of every event, by sink and type",
-    "/docs": "these endpoints as OpenAPI",
+    "/docs": "these endpoints, to try out (the page loads its looks from the internet; /openapi.json does not)",
 }
 ORDERS: Final = {"/failover": 'POST {"to": "bybit"} makes that provider the active one; needs the token'}
 

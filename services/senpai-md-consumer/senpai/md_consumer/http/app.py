@@ -21,7 +21,7 @@ ENDPOINTS: Final = {
     "/state/latest?symbol=": "The latest trade, quote and book of a symbol",
     "/features/latest?symbol=": "The features of a symbol as of now, as they are published on senpai.features.{symbol}",
     "/stats": "Queue fill, drops, events per second, gaps, bad input, ledger, publisher",
-    "/docs": "This API, to try out",
+    "/docs": "This API, to try out (the page loads its looks from the internet; /openapi.json does not)",
 }
 MAX_SYMBOL_CHARS: Final = 256
 
