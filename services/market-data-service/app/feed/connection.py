@@ -42,6 +42,7 @@ class Connection:
     state_since_ns: int = 0
     attempts: int = 0  # connections tried
     opens: int = 0  # connections that came about
+    reconnects: int = 0  # of them, those made after one was lost
     rotations: int = 0  # of them, those that took over before the one before had ended
     failures: int = 0  # connections ended by an error of ours
     frames: int = 0  # of any kind

@@ -89,7 +89,7 @@ class Feed:
     @property
     def reconnects(self) -> int:
         """Connections made after one was lost; one that was replaced in time is no loss."""
-        return sum(max(0, connection.opens - 1 - connection.rotations) for connection in self.connections)
+        return sum(connection.reconnects for connection in self.connections)
 
     @property
     def rotations(self) -> int:

@@ -189,6 +189,7 @@ class Supervisor:
             _log.info("connection replaced", symbols=len(self._connection.symbols))
         else:
             ending = old.task.result()
+            self._connection.reconnects += 1
             self._connection.note(Sign.LOST, self._clock.wall_ns())
             new.session.take_over(ending.reason)
             _log.warning("connection ended before its replacement was ready", reason=ending.reason)

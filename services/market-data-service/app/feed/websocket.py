@@ -99,6 +99,8 @@ class FrameListener(WSListener):
         self._gate.add(transport)
         self._opened_at = self._clock.monotonic_ns()
         wall_ns = self._clock.wall_ns()
+        if self._connection.opens and not self._is_successor:
+            self._connection.reconnects += 1
         self._connection.opens += 1
         self._note(Sign.OPENED)
         for event in self._conversation.opened(wall_ns, self.reconnect_reason):

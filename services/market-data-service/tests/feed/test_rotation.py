@@ -52,6 +52,7 @@ async def test_a_shutdown_notice_brings_a_new_connection_before_the_old_one_is_c
         old, new = await start_of_overlap(market, until, running, trade)
         assert old.transport is not None, "still serving"
         assert running.feed.connected
+        assert running.feed.reconnects == 0, "a successor beside its predecessor is no reconnect"
         for number in (2, 3):
             old.send(trade(number), quote(number))
             new.send(trade(number), quote(number))
