@@ -65,6 +65,14 @@ def test_duplicates_never_reach_the_heart_and_are_counted(rig: Any, feed: Any) -
     rig.settle()
     assert rig.recorder.trail == ["trade 1", "trade 2"]
     assert rig.queue.dropped_by_reason["duplicate", "trade"] == 2
+
+
+def test_one_wrong_number_far_ahead_does_not_silence_the_trades_that_follow(rig: Any, feed: Any) -> None:
+    rig.send(feed.trade(1), feed.trade(1_000_000_001), feed.trade(2), feed.trade(3))
+    rig.settle()
+    assert rig.recorder.trail == ["trade 1", "trade 2", "trade 3"]
+    assert rig.queue.dropped_by_reason["implausible_seq", "trade"] == 1
+    assert rig.queue.dropped_by_reason.get(("duplicate", "trade"), 0) == 0
     rig.assert_ledger_closes()
 
 
