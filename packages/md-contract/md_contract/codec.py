@@ -1,7 +1,7 @@
 """Events and signals to bytes and back: JSON, one message each, UTF-8.
 
-Readers are tolerant: fields they do not know are ignored, optional fields that are missing are null. What cannot be
-understood raises `UnreadableError`, whose `kind` says why, so that the caller can count it and go on.
+Fields that are not known are ignored, optional fields that are missing are null. What cannot be understood raises
+`UnreadableError`, whose `kind` says why, so that the caller can count it and go on, or try `md_contract.tolerant`.
 """
 
 from typing import Final, Literal, TypeAlias, TypeVar
@@ -13,7 +13,7 @@ from md_contract.signals import Alert, FeatureVector, Signal
 
 Message: TypeAlias = Event | FeatureVector | Signal | Alert
 _SignalT = TypeVar("_SignalT", FeatureVector, Signal, Alert)
-UnreadableKind: TypeAlias = Literal["not_json", "unknown_type", "wrong_shape"]
+UnreadableKind: TypeAlias = Literal["not_json", "unknown_type", "wrong_shape", "ambiguous", "bad_time"]
 
 _encoder: Final = msgspec.json.Encoder()
 _event_decoder: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)

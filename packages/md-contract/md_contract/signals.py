@@ -2,7 +2,7 @@
 
 from typing import Literal, TypeAlias
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from md_contract.events import VERSION
 
@@ -63,6 +63,9 @@ class Signal(Struct):
     features: dict[str, FeatureValue]
     trust: Trust
     v: int = VERSION
+    causes: list[str] | UnsetType = (
+        UNSET  # of a cancel: the conditions that are lost, or why the inputs are not trusted
+    )
 
 
 class Alert(Struct):

@@ -1,0 +1,48 @@
+"""Events as other producers write them, read as far as there is one way to read them.
+
+`codec.decode_event` reads the contract and nothing else. What it refuses may still be an event: with numbers for text,
+times in another unit, another name for a field, or without what its subject says anyway. `read_event` turns such a
+message into the contract's own form, which then has to pass the strict decoder like any other. Where two readings are
+possible there is none: the message is refused with the kind `ambiguous`. What is read and what is not, and why, is in
+docs/input.md.
+
+It costs tens of times what the strict decoder does, so it is for messages that one has refused.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from md_contract.codec import UnreadableError, decode_event, encode
+from md_contract.events import Event
+from md_contract.tolerant.fields import TOLERANCES, Fields, parse
+from md_contract.tolerant.shapes import translate
+
+__all__ = ["TOLERANCES", "Tolerated", "read_event"]
+
+
+class Tolerated(NamedTuple):
+    """An event, and what had to be tolerated to read it: some of TOLERANCES, each once."""
+
+    event: Event
+    tolerances: tuple[str, ...]
+
+
+def read_event(payload: bytes, subject: str, now_ns: int) -> Tolerated:
+    """Read one event of any producer.
+
+    Args:
+        payload: the message.
+        subject: where it came from; of `md.events.{type}.{symbol}` it tells the type and the symbol, of others nothing.
+        now_ns: the UTC time of its reception, ns.
+
+    Raises:
+        UnreadableError: as `decode_event`; also `ambiguous` (it can be read in two ways, or says two things) and
+            `bad_time` (a time that is none, or of no year that it can be of).
+    """
+    try:
+        fields = Fields(parse(payload), subject, now_ns)
+        event = decode_event(encode(translate(fields)))
+    except (RecursionError, UnicodeError, msgspec.MsgspecError) as error:
+        raise UnreadableError("not_json", str(error)) from None
+    return Tolerated(event, tuple(fields.tolerances))
