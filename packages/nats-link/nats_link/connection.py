@@ -6,12 +6,13 @@ reader that died) is replaced by a new one, which is one path instead of three.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from nats.aio.client import Client
 from nats.errors import Error, UnexpectedEOF
 
+from nats_link.access import Access
 from nats_link.address import Address
+from nats_link.client import SafeClient
 from nats_link.deadline import end_task, within
 from nats_link.inbox import Inbox
 from nats_link.options import LinkOptions
@@ -21,6 +22,7 @@ from nats_link.writer import PlainWriter, Writer, make_writer
 
 CLOSE_S: Final = 0.5  # nats-py waits for the peer when it closes, and a frozen peer never answers
 NEVER_S: Final = 86_400
+INFO_NAME: Final = "_server_info"  # private: where nats-py's client keeps the server's INFO
 MAX_PROBES: Final = 64  # pings without an answer yet
 
 
@@ -32,6 +34,7 @@ class Connection:
     def __init__(
         self,
         address: Address,
+        access: Access,
         options: LinkOptions,
         outbox: Outbox,
         inbox: Inbox,
@@ -42,12 +45,13 @@ class Connection:
         self.confirmed = 0  # messages, on the scale of outbox.published, that the server has surely read
         self.why = ""  # it ended
         self._address = address
+        self._access = access
         self._options = options
         self._outbox = outbox
         self._inbox = inbox
         self._on_error = on_error
         self._on_writable = on_writable
-        self._client = Client()
+        self._client = SafeClient(access)
         self._writer: Writer = PlainWriter(self._client, outbox, options.max_pending_bytes, self._ask)
         self._fast_reading = False
         self._error: Exception | None = None  # the last that nats-py told us of
@@ -69,6 +73,11 @@ class Connection:
     @property
     def max_payload(self) -> int:
         return self._client.max_payload
+
+    @property
+    def server_info(self) -> dict[str, Any]:
+        """What the server said of itself; empty where this version of nats-py does not tell."""
+        return dict(getattr(self._client, INFO_NAME, {}))
 
     async def open(self) -> None:
         """Connect and subscribe; on return the server knows every subscription.
@@ -143,11 +152,11 @@ class Connection:
 
     async def flush(self) -> bool:
         """Wait until the server has read everything accepted so far; false when the connection ends before."""
-        end = self._outbox.published + self._outbox.lost + self._outbox.queued
+        end = self._outbox.gone + self._outbox.queued
         try:
             while not self._over.done():
                 self.push()
-                if self._outbox.published + self._outbox.lost >= end:
+                if self._outbox.gone >= end:
                     return await self._ask()
                 await self._writer.drain()
         except (OSError, Error) as error:
@@ -171,7 +180,9 @@ class Connection:
             user=address.user,
             password=address.password,
             token=address.token,
-            tls=self._options.tls,
+            tls=self._access.tls,
+            user_credentials=self._access.creds_file,
+            nkeys_seed=None if self._access.nkey_file is None else str(self._access.nkey_file),
             error_cb=on_error,
             disconnected_cb=on_end,
             closed_cb=on_end,

@@ -2,18 +2,21 @@
 
 import asyncio
 import random
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
 
 from nats.errors import SlowConsumerError
 
+from nats_link.access import make_access
 from nats_link.address import parse
 from nats_link.backoff import Backoff
 from nats_link.connection import ConnectError, Connection
-from nats_link.inbox import Handler, Inbox
+from nats_link.inbox import Handler, Inbox, RawHandler
 from nats_link.options import LinkOptions
 from nats_link.outbox import Outbox
 from nats_link.reason import reason_of
+from nats_link.requests import Reply, Requests
 from nats_link.voice import Voice
 
 STABLE_S: Final = 5.0  # a connection that lasted so long starts the backoff anew
@@ -47,22 +50,36 @@ class Link:
 
         Raises:
             BadUrlError: the URL is none.
+            BadAccessError: the credentials or certificates cannot be used, or would be sent where others can read them.
         """
         self.slow_consumer_drops = 0
         self.unconfirmed = 0
         self._options = options
         self._address = parse(options.url)
+        self._access = make_access(self._address, options)
         self._voice = Voice(self._address)
-        self._on_state = on_state
+        self._listeners = [on_state] if on_state is not None else []
         self._on_writable = on_writable
         self._outbox = Outbox(options.max_pending_bytes, wake=self._wake, report=self._voice.trouble)
         self._inbox = Inbox(self._voice.trouble)
+        self._requests = Requests(lambda subject, payload, reply: self.post(subject, payload, reply=reply))
+        if options.replies:
+            self._inbox.add_raw(self._requests.subject, "", self._requests.take)
         self._connection: Connection | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._life: asyncio.Task[None] | None = None
         self._closing = False
         self._connects = 0
+        self.server_info: Mapping[str, Any] = {}  # of the current server, or of the last one
         self.publish = self._outbox.put
+        self.post = self._outbox.post
+        self.put_frame = self._outbox.put_frame
+        self.withdraw_frames = self._outbox.withdraw_frames
+
+    @property
+    def url(self) -> str:
+        """Where it connects to, fit to be shown."""
+        return str(self._address)
 
     @property
     def connected(self) -> bool:
@@ -72,6 +89,11 @@ class Link:
     def writable(self) -> bool:
         """Connected, pending below the bound, and after a refusal for want of room half of it free again."""
         return self._outbox.has_room
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes that the current server, or the last one, takes in one message; 0 before the first."""
+        return self._outbox.max_payload
 
     @property
     def published(self) -> int:
@@ -129,9 +151,27 @@ class Link:
 
         Call it before `run`. An empty `queue` means no queue group. What a handler raises is counted and logged once.
         """
-        if self._life is not None:
-            raise RuntimeError("subscribe before the link runs")
+        self._expect_not_running()
         self._inbox.add(subject, queue, handler)
+
+    def subscribe_raw(self, subject: str, queue: str, handler: RawHandler) -> None:
+        """As `subscribe`, with `handler(subject, reply, headers, payload)`, all as they came."""
+        self._expect_not_running()
+        self._inbox.add_raw(subject, queue, handler)
+
+    def listen(self, on_state: Callable[[bool], None]) -> None:
+        """Have `on_state(connected)` called at every change, after those who asked before."""
+        self._listeners.append(on_state)
+
+    async def request(self, subject: str, payload: bytes, timeout_s: float) -> Reply:
+        """Ask on a subject and return the first answer.
+
+        Raises:
+            RequestError: not connected, nobody there, no answer in time, or not permitted; see its subclasses.
+        """
+        if not self._options.replies:
+            raise RuntimeError("expected a link with LinkOptions(replies=True) to ask questions on")
+        return await self._requests.ask(subject, payload, timeout_s)
 
     async def run(self) -> None:
         """Own the connection until `close`: connect, look after it, connect again, for ever."""
@@ -174,6 +214,10 @@ class Link:
         if self._life is not None:
             await asyncio.wait({self._life})
 
+    def _expect_not_running(self) -> None:
+        if self._life is not None:
+            raise RuntimeError("subscribe before the link runs")
+
     async def _live(self) -> None:
         backoff = Backoff(self._options.reconnect_wait_s, self._options.reconnect_wait_max_s)
         loop = asyncio.get_running_loop()
@@ -182,6 +226,7 @@ class Link:
             while True:
                 connection = Connection(
                     self._address,
+                    self._access,
                     self._options,
                     self._outbox,
                     self._inbox,
@@ -208,6 +253,7 @@ class Link:
         """Use the connection until its end."""
         self._connection = connection
         self._connects += 1
+        self.server_info = connection.server_info
         if not self._closing:
             self._outbox.open(connection.max_payload)
         connection.push()
@@ -220,6 +266,7 @@ class Link:
             self._connection = None
             self._outbox.shut()
             self.unconfirmed += self._outbox.published - connection.confirmed
+            self._requests.fail()
             self._call_state(connected=False)
             await connection.close()
 
@@ -233,12 +280,13 @@ class Link:
             self.slow_consumer_drops += 1
             self._voice.trouble("slow consumer", f"messages on {error.subject!r} come faster than they are handled")
         else:
-            self._voice.trouble("server", reason_of(error))
+            reason = reason_of(error)
+            self._requests.forbid(reason)
+            self._voice.trouble("server", reason)
 
     def _call_state(self, *, connected: bool) -> None:
-        if self._on_state is not None:
-            on_state = self._on_state
-            self._call(lambda: on_state(connected))
+        for listener in self._listeners:
+            self._call(partial(listener, connected))
 
     def _call_writable(self) -> None:
         if self._on_writable is not None and self.writable:

@@ -2,6 +2,7 @@
 
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,4 +19,11 @@ class LinkOptions:
     reconnect_wait_s: float = 0.1  # doubled after every attempt, with jitter
     reconnect_wait_max_s: float = 2.0
     connect_timeout_s: float = 2.0
-    tls: ssl.SSLContext | None = field(default=None, repr=False)  # None: the system's certificates
+    tls: ssl.SSLContext | None = field(default=None, repr=False)  # None: made as wanted, with the system's certificates
+    tls_ca_file: Path | None = None  # whom to trust, beside the system's certificates
+    tls_cert_file: Path | None = None  # who we are, for a server that asks for a certificate
+    tls_key_file: Path | None = None
+    creds_file: Path | None = None  # JWT and seed, as `nsc` writes them
+    nkey_file: Path | None = None  # a seed alone
+    allow_insecure: bool = False  # a password may go unencrypted to another machine
+    replies: bool = False  # subscribe an inbox for answers: needed by `Link.request` and by everything of JetStream

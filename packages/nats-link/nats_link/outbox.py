@@ -8,20 +8,21 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-PARTS: Final = 4  # of one message: b"PUB subject ", b"size\r\n", the payload, b"\r\n"
+from nats_link.frame import CRLF, Message, head_and_sizes, read_frame
+
+PARTS: Final = 4  # of one message: b"PUB subject ", b"size\r\n", the payload, b"\r\n"; of a frame: b"", b"", it, b""
 OVERHEAD: Final = 64  # bytes counted for a message beside its payload
 MAX_SUBJECT_BYTES: Final = 256
 MAX_HEADS: Final = 65_536
 PAYLOAD_MARGIN: Final = 4096  # the server's limit counts headers as well
 
-_CRLF: Final = b"\r\n"
 _SIZED: Final = 4096
 _SIZES: Final = tuple(b"%d\r\n" % size for size in range(_SIZED))
 _SUBJECT: Final = re.compile(r"[^\s.*>\x00-\x20\x7f]+(?:\.[^\s.*>\x00-\x20\x7f]+)*")
 
 
 class Outbox:
-    """The queue before the socket. `published + lost + queued` is what `put` has accepted."""
+    """The queue before the socket. `published + lost + withdrawn + queued` is what was accepted."""
 
     def __init__(self, max_bytes: int, *, wake: Callable[[], None], report: Callable[[str, str], None]) -> None:
         """`wake` is called when the outbox stops being empty; `report(kind, text)` when a message can never be sent."""
@@ -32,14 +33,20 @@ class Outbox:
         self.refused_oversize = 0
         self.refused_subject = 0
         self.lost = 0
+        self.withdrawn = 0  # frames taken back by who had put them here
         self._max_bytes = max_bytes
         self._wake = wake
         self._report = report
         self._parts: list[bytes] = []
         self._heads: dict[str, bytes] = {}
         self._limit = -1  # bytes; below zero nothing is accepted
-        self._max_payload = 0
+        self.max_payload = 0
         self._wanted = False  # somebody was refused for want of room
+
+    @property
+    def gone(self) -> int:
+        """Messages that were here and are no more."""
+        return self.published + self.lost + self.withdrawn
 
     @property
     def queued(self) -> int:
@@ -55,7 +62,7 @@ class Outbox:
         """Accept one message, or refuse and count it. Never raises."""
         size = len(payload)
         queued_bytes = self.queued_bytes + size + OVERHEAD
-        if queued_bytes > self._limit or size > self._max_payload:
+        if queued_bytes > self._limit or size > self.max_payload:
             return self._refuse(subject, size)
         head = self._heads.get(subject)
         if head is None:
@@ -66,13 +73,51 @@ class Outbox:
         if not parts:
             self._wake()
         self.queued_bytes = queued_bytes
-        parts += (head, _SIZES[size] if size < _SIZED else b"%d\r\n" % size, payload, _CRLF)
+        parts += (head, _SIZES[size] if size < _SIZED else b"%d\r\n" % size, payload, CRLF)
         return True
+
+    def post(self, subject: str, payload: bytes, *, reply: str = "", headers: bytes = b"") -> bool:
+        """Accept one message with a reply subject or headers, or refuse and count it. Never raises."""
+        size = len(headers) + len(payload)
+        if self.queued_bytes + size + OVERHEAD > self._limit or size > self.max_payload:
+            return self._refuse(subject, size)
+        raw, raw_reply = _checked(subject), _checked(reply) if reply else b""
+        if raw is None or raw_reply is None:
+            return self._refuse_subject(subject if raw is None else reply)
+        if not self._parts:
+            self._wake()
+        self.queued_bytes += size + OVERHEAD
+        self._parts += (*head_and_sizes(raw, raw_reply, headers, payload), headers + payload, CRLF)
+        return True
+
+    def put_frame(self, frame: bytes, *, again: bool = False) -> bool:
+        """Accept one message that is protocol text already; `again`: it counted for the bound before."""
+        queued_bytes = self.queued_bytes + len(frame) + OVERHEAD
+        if queued_bytes > self._limit and not (again and self._limit >= 0):
+            self._refuse("", 0)
+            return False
+        parts = self._parts
+        if not parts:
+            self._wake()
+        self.queued_bytes = queued_bytes
+        parts += (b"", b"", frame, b"")
+        return True
+
+    def withdraw_frames(self) -> None:
+        """Forget the frames that wait here; whoever put them keeps them and will put them again."""
+        kept: list[bytes] = []
+        for at in range(0, len(self._parts), PARTS):
+            if self._parts[at]:
+                kept += self._parts[at : at + PARTS]
+            else:
+                self.withdrawn += 1
+                self.queued_bytes -= len(self._parts[at + 2]) + OVERHEAD
+        self._parts = kept
 
     def open(self, max_payload: int) -> None:
         """Accept messages from now on; `max_payload` is the server's limit in bytes."""
         # with half of the room free any message fits, so that a refused one is never refused for ever
-        self._max_payload = min(max_payload - min(PAYLOAD_MARGIN, max_payload // 4), self._max_bytes // 2 - OVERHEAD)
+        self.max_payload = min(max_payload - min(PAYLOAD_MARGIN, max_payload // 4), self._max_bytes // 2 - OVERHEAD)
         self._limit = self._max_bytes
         self._wanted = False
 
@@ -110,14 +155,14 @@ class Outbox:
         self.published += len(parts) // PARTS
         return b"".join(parts)
 
-    def pop(self) -> tuple[str, bytes]:
+    def pop(self) -> Message:
         """Hand over the oldest message by itself."""
-        head, _, payload, _ = self._parts[:PARTS]
+        parts = self._parts[:PARTS]
         del self._parts[:PARTS]
-        self.queued_bytes -= len(payload) + OVERHEAD
-        self.published_bytes += len(payload) + OVERHEAD
+        self.queued_bytes -= len(parts[2]) + OVERHEAD
+        self.published_bytes += len(parts[2]) + OVERHEAD
         self.published += 1
-        return head[4:-1].decode(), payload
+        return read_frame(b"".join(parts))
 
     def lose_popped(self) -> None:
         """The message of the last `pop` could not be handed on."""
@@ -136,25 +181,35 @@ class Outbox:
         self.refused += 1
         if self._limit < 0:
             return False
-        if size > self._max_payload:
+        if size > self.max_payload:
             self.refused_oversize += 1
-            self._report("oversize", f"a message of {size} bytes on {subject[:80]!r}: the limit is {self._max_payload}")
+            self._report("oversize", f"a message of {size} bytes on {subject[:80]!r}: the limit is {self.max_payload}")
         else:
             self._wanted = True
         return False
 
     def _learn(self, subject: str) -> bytes | None:
         """Check a subject once and keep its beginning of the protocol line; None when the server would misread it."""
-        try:
-            raw = subject.encode()
-        except UnicodeEncodeError:
-            raw = b""
-        if not raw or len(raw) > MAX_SUBJECT_BYTES or not _SUBJECT.fullmatch(subject):
-            self.refused += 1
-            self.refused_subject += 1
-            self._report("subject", f"expected tokens separated by dots, found the subject {subject[:80]!r}")
+        raw = _checked(subject)
+        if raw is None:
+            self._refuse_subject(subject)
             return None
         if len(self._heads) >= MAX_HEADS:
             self._heads.clear()
         head = self._heads[subject] = b"PUB %b " % raw
         return head
+
+    def _refuse_subject(self, subject: str) -> bool:
+        self.refused += 1
+        self.refused_subject += 1
+        self._report("subject", f"expected tokens separated by dots, found the subject {subject[:80]!r}")
+        return False
+
+
+def _checked(subject: str) -> bytes | None:
+    """The subject as it goes on the wire; None for one that the server would misread."""
+    try:
+        raw = subject.encode()
+    except UnicodeEncodeError:
+        return None
+    return raw if len(raw) <= MAX_SUBJECT_BYTES and _SUBJECT.fullmatch(subject) else None

@@ -17,8 +17,9 @@ PARSER_NAME: Final = "_ps"  # private: where nats-py's client holds its parser
 
 _KINDS: Final = (b"MSG", b"HMSG")
 
-Delivery: TypeAlias = Callable[[str, bytes], None]
-"""Takes the subject and the payload of one message. Never raises."""
+Delivery: TypeAlias = Callable[[list[bytes], bytes, bytes], None]
+"""Takes the fields of the control line (kind, subject, number, then the reply subject if there is one, sizes), the
+headers, empty when there are none, and the payload of one message. Never raises."""
 
 
 class FastParser(Parser):
@@ -74,7 +75,7 @@ class FastParser(Parser):
                 break
             fields = data[at:line_end].split(b" ")
             kind = fields[0]
-            payload_start = line_end + 2
+            payload_start = headers_start = line_end + 2
             if kind not in _KINDS:
                 return at, payload_start
             try:
@@ -89,7 +90,7 @@ class FastParser(Parser):
                 break
             if delivery is None:
                 return at, end + 2
-            delivery(str(fields[1], "utf-8", "replace"), data[payload_start:end])
+            delivery(fields, data[headers_start:payload_start], data[payload_start:end])
             at = end + 2
         return at, 0
 

@@ -36,6 +36,7 @@ def outage_message(address: Address, reason: str) -> str:
     if is_credentials(reason):
         return (
             f"NATS at {address} refuses the credentials ({reason}); "
-            "retrying, check the user and password, or the token, in NATS_URL"
+            "retrying, check the user and password, or the token, in NATS_URL, or the file that NATS_CREDS_FILE or "
+            "NATS_NKEY_FILE names"
         )
     return f"NATS cannot be reached at {address} ({reason}); retrying, start it with 'make run' or set NATS_URL"

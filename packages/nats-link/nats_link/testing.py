@@ -44,12 +44,17 @@ def free_port() -> int:
 class NatsServer:
     """One nats-server process, as a context manager. It keeps its port and its store over `restart`."""
 
-    def __init__(self, config: str = "", *, port: int | None = None, jetstream: bool = True) -> None:
-        """`config` is appended to the configuration file; without `port` a free one is taken at the first start."""
+    def __init__(
+        self, config: str = "", *, port: int | None = None, jetstream: bool = True, jetstream_limits: str = ""
+    ) -> None:
+        """`config` is appended to the configuration file, `jetstream_limits` goes into its block for JetStream; without
+        `port` a free one is taken at the first start.
+        """
         self.port = port or 0
         self._fixed = port is not None
         self._config = config
         self._jetstream = jetstream
+        self._limits = jetstream_limits
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -123,7 +128,7 @@ class NatsServer:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="nats-server-"))
         settings = self._folder / "nats.conf"
-        store = f'jetstream {{ store_dir: "{self._folder / "store"}" }}' if self._jetstream else ""
+        store = f'jetstream {{ store_dir: "{self._folder / "store"}"\n{self._limits}\n}}' if self._jetstream else ""
         settings.write_text(f"host: 127.0.0.1\nport: {self.port}\n{store}\n{self._config}\n")
         words = self._folder / "server.log"
         command = [server_binary(), "--config", str(settings)]

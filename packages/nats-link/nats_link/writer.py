@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from nats.aio.client import Client
 from nats.errors import Error
 
+from nats_link.headers import parse
 from nats_link.outbox import Outbox
 
 STREAM_NAMES: Final = ("_transport", "_io_writer")  # private: from nats-py's client to its asyncio.StreamWriter
@@ -179,10 +180,10 @@ class PlainWriter:
         return
 
     async def _publish_one(self) -> None:
-        subject, payload = self._outbox.pop()
+        message = self._outbox.pop()
         self._outbox.note_buffered(self.buffered)
-        try:
-            await self._client.publish(subject, payload)  # nats-py has room for more than is ever handed over
+        try:  # nats-py has room for more than is ever handed over
+            await self._client.publish(message.subject, message.payload, message.reply, parse(message.headers) or None)
         except Error:
             self._outbox.lose_popped()
             raise

@@ -94,6 +94,7 @@ class FakeServer:
         self.max_pongs = 1_000_000
         self.seconds_per_line = 0.0  # how slowly it reads
         self.lines = 0
+        self.heard: list[bytes] = []  # the first lines
         self.writers: list[asyncio.StreamWriter] = []
         self.url = ""
 
@@ -105,6 +106,7 @@ class FakeServer:
         try:
             while line := await reader.readline():
                 self.lines += 1
+                self.heard += [line] if self.lines <= 10 else []
                 await asyncio.sleep(self.seconds_per_line)
                 if line.startswith(b"PING") and pongs < self.max_pongs:
                     pongs += 1

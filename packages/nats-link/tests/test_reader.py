@@ -14,6 +14,10 @@ from nats_link.reader import FastParser
 Seen = list[tuple[Any, ...]]
 
 
+def text(subject: bytes) -> str:
+    return subject.decode("utf-8", "replace")
+
+
 class Recorder:
     """Stands where nats-py's client stands: notes what its parser calls."""
 
@@ -21,7 +25,7 @@ class Recorder:
         self.seen: Seen = []
 
     async def _process_msg(self, sid: int, subject: bytes, _: bytes, payload: bytes, header: bytes | None) -> None:
-        self.seen.append((sid, subject.decode(), payload))
+        self.seen.append((sid, text(subject), header or b"", payload))
 
     async def _process_ping(self) -> None:
         self.seen.append(("PING",))
@@ -46,7 +50,7 @@ def drive(parser: Parser, pieces: list[bytes]) -> None:
 
 def fast(recorder: Recorder, *, begun: bytes = b"") -> FastParser:
     def to(sid: int) -> Any:
-        return lambda subject, payload: recorder.seen.append((sid, subject, payload))
+        return lambda fields, headers, payload: recorder.seen.append((sid, text(fields[1]), headers, payload))
 
     return FastParser(recorder, {b"1": to(1), b"22": to(22)}, begun)
 
@@ -88,7 +92,7 @@ def test_single_bytes_are_enough() -> None:
     recorder = Recorder()
     stream = b"MSG a 1 3\r\nabc\r\nPING\r\nMSG b 22 0\r\n\r\n"
     drive(fast(recorder), [stream[at : at + 1] for at in range(len(stream))])
-    assert recorder.seen == [(1, "a", b"abc"), ("PING",), (22, "b", b"")]
+    assert recorder.seen == [(1, "a", b"", b"abc"), ("PING",), (22, "b", b"", b"")]
 
 
 @pytest.mark.parametrize("junk", [b"MSG a\r\n", b"MSG a 1 x\r\n", b"HMSG a 1\r\n", b"HELLO\r\n", b"x" * 70_000])
@@ -101,7 +105,7 @@ def test_junk_is_a_protocol_error(junk: bytes) -> None:
 def test_a_subject_that_is_no_text_ends_nothing() -> None:
     recorder = Recorder()
     drive(fast(recorder), [b"MSG \xff\x0b.x 1 1\r\ny\r\n"])
-    assert recorder.seen == [(1, "\ufffd\x0b.x", b"y")]
+    assert recorder.seen == [(1, "\ufffd\x0b.x", b"", b"y")]
 
 
 def test_a_reset_forgets_what_was_begun() -> None:
@@ -110,4 +114,4 @@ def test_a_reset_forgets_what_was_begun() -> None:
     drive(parser, [b"MSG a 1 10\r\nabc"])
     parser.reset()
     drive(parser, [b"MSG b 1 1\r\nx\r\n"])
-    assert recorder.seen == [(1, "b", b"x")]
+    assert recorder.seen == [(1, "b", b"", b"x")]
