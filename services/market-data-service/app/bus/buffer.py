@@ -1,193 +1,205 @@
-"""The buffer between the bus and one sink: a queue in arrival order with a lane, which is a policy, per kind of event.
+"""The buffer between the bus and one sink: two lanes, kept in arrival order, under a policy (see `policy`).
 
-    fill        trade, status   quote, book_l2                              heartbeat
-    < 80 %      kept            kept                                        kept
-    >= 80 %     kept            kept                                        dropped
-    >= 90 %     kept            conflated: only the latest per symbol kept  dropped
-    >= 100 %    kept, and the buffer is saturated: whoever feeds the bus has to stop reading until it is not
-
-A saturated buffer still takes what was already read from the sockets, so nothing is lost between the word "stop" and
-its effect. Conflation runs before saturation is declared. What stays is handed over in arrival order.
-
-The ledger of each sink and type closes at every moment:
-
-    received = delivered + conflated + dropped + spilled + queued
+What must arrive is in the durable lane, which goes on on disk; what ages is in the fresh lane, which is thinned out. An
+event of the fresh lane is handed over once all that arrived before it in the durable lane has left.
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Generic
 
-from md_contract.events import TYPE_OF, BookL2, Event, Heartbeat, Quote
+from app.bus.account import Account, open_accounts
+from app.bus.durable import DurableLane
+from app.bus.fresh import FreshLane
+from app.bus.item import M
+from app.bus.journal import Journal
+from app.bus.policy import CONFLATED_PERCENT, DROPPED_PERCENT, LOW_WATER_PERCENT, Policy
 
-HEARTBEATS_DROPPED_PERCENT: Final = 80
-CONFLATED_PERCENT: Final = 90
-LOW_WATER_PERCENT: Final = 50
 MIN_CAPACITY: Final = 10
 
-_CONFLATED: Final[tuple[type[Event], ...]] = (Quote, BookL2)
 
-
-class Account:
-    """What became of the events of one type at one sink."""
-
-    __slots__ = ("conflated", "delivered", "dropped", "queued", "received", "spilled")
-
-    def __init__(self) -> None:
-        self.received = 0
-        self.delivered = 0  # the sink took it
-        self.conflated = 0  # a newer one of its symbol took its place
-        self.dropped = 0
-        self.spilled = 0  # put aside on disk
-        self.queued = 0
-
-    @property
-    def difference(self) -> int:
-        """Events nobody can account for; anything but 0 is a defect."""
-        return self.received - self.delivered - self.conflated - self.dropped - self.spilled - self.queued
-
-
-class Buffer:
+class Buffer(Generic[M]):
     """Stands between the bus and one sink."""
 
     def __init__(
-        self, name: str, take: Callable[[Event], bool], capacity: int, on_saturation: Callable[[], None]
+        self,
+        name: str,
+        take: Callable[[M], bool],
+        capacity: int,
+        on_saturation: Callable[[], None],
+        policy: Policy[M],
+        journal: Journal[M] | None = None,
+        settled: Callable[[], int] | None = None,
     ) -> None:
-        """Make an empty buffer.
+        """Make a buffer that holds nothing but what the journal does.
 
         Args:
             name: the sink's name, for people.
             take: hands one event to the sink; False when it cannot take it now. One that raises costs this event,
                 counted as dropped.
-            capacity: events, at least MIN_CAPACITY.
+            capacity: events in memory, at least MIN_CAPACITY.
             on_saturation: called whenever `saturated` has changed.
+            policy: what happens to each kind of event when memory fills.
+            journal: where events go that memory has no room for; None: nowhere.
+            settled: how many of the events that were taken the sink has brought to their destination, in the order in
+                which it took them; None: a sink that answers for them no longer once it has taken them.
         """
         if capacity < MIN_CAPACITY:
             raise ValueError(f"expected a buffer of at least {MIN_CAPACITY} events, found {capacity}")
         self.name = name
         self.capacity = capacity
-        self.accounts: dict[type[Event], Account] = {cls: Account() for cls in TYPE_OF}
+        self.journal = journal
+        self.accounts = open_accounts(policy.kinds)
         self.saturated = False
         self.saturations = 0
         self.failures = 0
         self.last_failure: str | None = None
         self._take = take
         self._on_saturation = on_saturation
-        self._heartbeats_dropped_at = _share(capacity, HEARTBEATS_DROPPED_PERCENT)
+        self.holds_sockets = policy.holds_sockets
+        self._spilling = policy.spilling
+        self._conflated = policy.conflated
+        self._dropped_at = _share(capacity, DROPPED_PERCENT)
         self._conflated_at = _share(capacity, CONFLATED_PERCENT)
         self._low_water = capacity * LOW_WATER_PERCENT // 100
-        self._queue: OrderedDict[int, Event] = OrderedDict()  # by arrival number
-        self._arrivals = 0
-        self._streams: dict[tuple[type[Event], str], deque[int]] = {}  # arrival numbers of what may be conflated
-        self._doubled: set[tuple[type[Event], str]] = set()  # streams of which more than the latest is queued
+        self._durable = DurableLane(self.accounts, journal, capacity, self._note, settled)
+        self._fresh: FreshLane[M] = FreshLane()
+        self._idle = self._durable.empty  # nothing waits, so the next event goes straight to the sink
 
     def __len__(self) -> int:
-        return len(self._queue)
+        """Events in memory."""
+        return len(self._durable) + len(self._fresh)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing waits, neither in memory nor on disk."""
+        return self._durable.empty and not self._fresh
 
     @property
     def fill_ratio(self) -> float:
-        """Queued events over capacity; above 1 while what was already read comes in."""
-        return len(self._queue) / self.capacity
+        """Events in memory over capacity; above 1 while what was already read comes in."""
+        return len(self) / self.capacity
 
-    def put(self, event: Event) -> None:
+    @property
+    def unsettled(self) -> bool:
+        """Events that the sink took are on disk still, until it has brought them home; `drain` looks whether it has."""
+        return self._durable.unsettled
+
+    def put(self, event: M) -> None:
         """Hand `event` to the sink, or keep it by policy. Never waits, never raises."""
         account = self.accounts[event.__class__]
         account.received += 1
-        if self._queue:
-            self._enqueue(event, account)
+        if not self._idle:
+            self._keep(event, account)
             return
         try:
             taken = self._take(event)
         except Exception as error:  # noqa: BLE001 - a sink's fault must reach neither the socket nor the other sinks
-            self._failed(account, error)
+            account.dropped += 1
+            self._note(error)
             return
         if taken:
             account.delivered += 1
         else:
-            self._enqueue(event, account)
+            self._keep(event, account)
+
+    def refuse(self, event: M) -> None:
+        """Drop `event` with a count: for a source that cannot be told to wait while the buffer is saturated."""
+        account = self.accounts[event.__class__]
+        account.received += 1
+        account.dropped += 1
 
     def drain(self, limit: int) -> int:
-        """Hand over up to `limit` queued events until the sink refuses one; return how many left the queue."""
-        queue = self._queue
+        """Hand over up to `limit` events that wait, until the sink refuses one; return how many left."""
         gone = 0
-        while gone < limit and queue:
-            number, event = next(iter(queue.items()))
+        while gone < limit and (lane := self._next()) is not None:
+            event = lane.oldest()
             account = self.accounts[event.__class__]
             try:
                 if not self._take(event):
                     break
                 account.delivered += 1
             except Exception as error:  # noqa: BLE001 - as in put
-                self._failed(account, error)
-            del queue[number]
-            account.queued -= 1
-            self._forget(event)
+                account.dropped += 1
+                self._note(error)
+            lane.pop()
+            if lane is self._fresh:
+                account.queued -= 1
             gone += 1
-        if self.saturated and len(queue) <= self._low_water:
+        self._durable.settle(limit)
+        self._idle = self.empty
+        if self.saturated and len(self) <= self._low_water:
             self.saturated = False
             self._on_saturation()
         return gone
 
-    def abandon(self) -> int:
-        """Drop whatever is still queued, at the end of the run; return how many events that was."""
-        left = len(self._queue)
-        for event in self._queue.values():
+    def give_back(self, events: Sequence[M]) -> int:
+        """Take back, oldest first, what the sink took and could not bring to its destination.
+
+        What must arrive waits again, before all else; the rest is too old by now. Returns how many were dropped.
+        """
+        again = [event for event in events if event.__class__ in self._spilling]
+        for event in events:
             account = self.accounts[event.__class__]
-            account.queued -= 1
-            account.dropped += 1
-        self._queue.clear()
-        self._streams.clear()
-        self._doubled.clear()
-        return left
+            account.delivered -= 1
+            if event.__class__ not in self._spilling:
+                account.dropped += 1
+        self._durable.give_back(again, sum(account.delivered for account in self.accounts.values()))
+        self._idle = self.empty
+        return len(events) - len(again)
 
-    def _enqueue(self, event: Event, account: Account) -> None:
+    def abandon(self) -> int:
+        """End the run: what must arrive goes to disk and is `spilled`, all else is dropped, and the journal is closed.
+
+        Returns how many events were dropped.
+        """
+        before = self._dropped()
+        for event in self._fresh.clear():
+            self.accounts[event.__class__].queued -= 1
+            self.accounts[event.__class__].dropped += 1
+        self._durable.put_aside()
+        self._idle = True
+        return self._dropped() - before
+
+    def _dropped(self) -> int:
+        return sum(account.dropped for account in self.accounts.values())
+
+    def _next(self) -> FreshLane[M] | DurableLane[M] | None:
+        """The lane whose turn it is."""
+        fresh, durable = self._fresh, self._durable
+        if fresh and fresh.after <= durable.gone:
+            return fresh
+        if durable.fill():
+            return durable
+        return None if durable.waiting else fresh or None
+
+    def _keep(self, event: M, account: Account) -> None:
         kind = event.__class__
-        if kind is Heartbeat and len(self._queue) >= self._heartbeats_dropped_at:
+        held = len(self)
+        if kind in self._spilling:
+            self._durable.add(event, full=held >= self.capacity)
+        elif kind in self._conflated or held < self._dropped_at:
+            self._fresh.add(event, self._durable.arrived, conflated=kind in self._conflated)
+            account.queued += 1
+        else:
             account.dropped += 1
             return
-        self._arrivals += 1
-        self._queue[self._arrivals] = event
-        account.queued += 1
-        if kind in _CONFLATED:
-            key = (kind, event.symbol)
-            numbers = self._streams.get(key)
-            if numbers is None:
-                self._streams[key] = deque((self._arrivals,))
-            else:
-                numbers.append(self._arrivals)
-                self._doubled.add(key)
-        if len(self._queue) >= self._conflated_at:
-            self._conflate()
-            if len(self._queue) >= self.capacity and not self.saturated:
-                self.saturated = True
-                self.saturations += 1
-                self._on_saturation()
+        self._idle = False
+        if held + 1 >= self._conflated_at:
+            self._make_room()
 
-    def _conflate(self) -> None:
-        """Keep only the latest of every quote and book stream; each event is looked at once, so O(1) amortised."""
-        for key in self._doubled:
-            account = self.accounts[key[0]]
-            numbers = self._streams[key]
-            while len(numbers) > 1:
-                del self._queue[numbers.popleft()]
-                account.queued -= 1
-                account.conflated += 1
-        self._doubled.clear()
-
-    def _forget(self, event: Event) -> None:
-        """Take the oldest queued event of a stream out of the stream's index."""
-        key = (event.__class__, event.symbol)
-        numbers = self._streams.get(key)
-        if numbers is None:
+    def _make_room(self) -> None:
+        """Conflate; if that is not enough and the disk does not help, saturation is declared."""
+        if len(self) < self._conflated_at:
             return
-        numbers.popleft()
-        if not numbers:
-            del self._streams[key]
-        elif len(numbers) == 1:
-            self._doubled.discard(key)
+        for gone in self._fresh.conflate():
+            self.accounts[gone].queued -= 1
+            self.accounts[gone].conflated += 1
+        if not self.saturated and len(self) >= self.capacity and self._durable.blocked:
+            self.saturated = True
+            self.saturations += 1
+            self._on_saturation()
 
-    def _failed(self, account: Account, error: Exception) -> None:
-        account.dropped += 1
+    def _note(self, error: Exception) -> None:
         self.failures += 1
         self.last_failure = f"{type(error).__name__}: {error}"
 

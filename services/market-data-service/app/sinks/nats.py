@@ -1,28 +1,12 @@
 """Events to NATS: `md.events.{type}.{symbol}`, each message with the next `seq` of its subject."""
 
 import asyncio
-from typing import Final
+from collections.abc import Sequence
 
+from app.sinks.stamp import MAX_STREAMS, Stamp, UndeliverableError
 from md_contract.codec import encode
-from md_contract.events import TYPE_OF, Event
-from md_contract.subjects import event_subject
+from md_contract.events import Event
 from nats_link import Link
-
-MAX_STREAMS: Final = 16_384  # (type, symbol) pairs; each has a sequence that must not be forgotten during a run
-
-
-class UndeliverableError(ValueError):
-    """An event that NATS would never accept."""
-
-
-class _Stream:
-    """The way of one type and symbol: its subject, and the last `seq` handed over on it."""
-
-    __slots__ = ("seq", "subject")
-
-    def __init__(self, subject: str) -> None:
-        self.subject = subject
-        self.seq = 0
 
 
 class NatsSink:
@@ -41,11 +25,13 @@ class NatsSink:
         """
         self.link = link
         self._writable = writable
-        self._epoch = epoch
-        self._max_streams = max_streams
+        self._stamp = Stamp(epoch, max_streams)
         self._publish = link.publish
         self._never = 0  # messages the link has refused for good
-        self._streams: dict[type[Event], dict[str, _Stream]] = {cls: {} for cls in TYPE_OF}
+
+    @property
+    def reachable(self) -> bool:
+        return self.link.connected
 
     def take(self, event: Event) -> bool:
         """See `Sink.take`. A refused event uses up no `seq`.
@@ -55,14 +41,9 @@ class NatsSink:
             BadTokenError: the symbol cannot be a subject token.
             UnicodeEncodeError: a field holds text that is no valid Unicode.
         """
-        stream = self._streams[event.__class__].get(event.symbol)
-        if stream is None:
-            stream = self._open(event)
-        seq = stream.seq + 1
-        event.seq = seq
-        event.epoch = self._epoch
+        stream = self._stamp.write(event)
         if self._publish(stream.subject, encode(event)):
-            stream.seq = seq
+            stream.seq = event.seq
             return True
         if self.link.refused_oversize + self.link.refused_subject > self._never:
             self._never += 1  # waiting would not help this one, and would hold all behind it
@@ -76,13 +57,6 @@ class NatsSink:
     async def run(self) -> None:
         await self.link.run()
 
-    async def close(self, timeout_s: float) -> None:
+    async def close(self, timeout_s: float) -> Sequence[Event]:
         await self.link.close(timeout_s)
-
-    def _open(self, event: Event) -> _Stream:
-        kind = event.__class__
-        if sum(map(len, self._streams.values())) >= self._max_streams:
-            raise UndeliverableError(f"expected at most {self._max_streams} streams, found one more: {event.symbol!r}")
-        stream = _Stream(event_subject(TYPE_OF[kind], event.symbol))
-        self._streams[kind][event.symbol] = stream
-        return stream
+        return ()

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from app.bus import Buffer, Bus
+from app.bus import NATS, STORAGE, Buffer, Bus
 from md_contract.events import BookL2, Event, Heartbeat, Quote, Status, Trade
 
 
@@ -193,4 +193,28 @@ def test_last_recv_is_kept_by_type_and_symbol(bus: Bus) -> None:
 
 def test_a_buffer_too_small_for_its_policy_is_refused(gate: Gate) -> None:
     with pytest.raises(ValueError, match="at least 10"):
-        Buffer("x", gate.take, 9, lambda: None)
+        Buffer("x", gate.take, 9, lambda: None, NATS)
+
+
+def test_a_store_that_is_away_for_too_long_loses_events_by_count_and_stops_no_socket(gate: Gate) -> None:
+    told: list[bool] = []
+    bus = Bus(told.append)
+    away = Gate()
+    away.shut = True
+    store = bus.attach("store", away.take, 20, STORAGE)
+    bus.attach("nats", gate.take, 20)
+    events: list[Event] = [trade(number) if number % 2 else quote(number) for number in range(100)]
+    for event in events:
+        bus.publish(event)
+    assert store.saturated
+    assert len(store) == 20
+    assert gate.taken == events
+    assert told == []
+    away.shut = False
+    while store.drain(100):
+        pass
+    assert not store.saturated
+    bus.publish(trade(100))
+    assert away.taken == [*events[:20], trade(100)]
+    accounts = store.accounts
+    assert [(accounts[kind].dropped, accounts[kind].difference) for kind in (Trade, Quote)] == [(40, 0), (40, 0)]
