@@ -1,0 +1,67 @@
+"""`python -m app completeness`: how much of each hour is there."""
+
+import csv
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.commands.common import EXIT_FAILURE, SinceOption, UntilOption, check_symbol, read_span, settings, with_store
+from app.history.completeness import HEADINGS, Report, line
+from md_contract.subjects import SYSTEM
+
+if TYPE_CHECKING:
+    from app.storage.reader import Reader
+
+
+def completeness(
+    since: SinceOption = "24h",
+    until: UntilOption = "now",
+    symbol: Annotated[str | None, typer.Option("--symbol", help="Only this one.", metavar="NAME")] = None,
+    form: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How it is written.")] = "table",
+    at_least: Annotated[
+        float | None,
+        typer.Option("--at-least", min=0, max=100, help="Exit with 1 when any line is below this per cent."),
+    ] = None,
+) -> None:
+    """Report on every hour and symbol: rows, gaps, sources, and how complete it is.
+
+    Missing trades are counted from the venue's ids where it numbers them one by one (binance), else they are what the
+    gap events say; `+?` and `<=` mark gaps of an unknown size. Uptime is told by the service's heartbeats.
+    """
+    span = read_span(since, until)
+
+    async def ask(reader: "Reader") -> list[Report]:
+        from app.history.counts import report  # only here, as in common
+        from app.storage import schema
+
+        known = sorted({*await reader.symbols(schema.trade), *await reader.symbols(schema.quote)} - {SYSTEM})
+        symbols = known if symbol is None else [check_symbol(symbol, known)]
+        return [line async for line in report(reader, symbols, span.since, span.until, span.now)]
+
+    reports = with_store(settings().read_storage_url(), ask)
+    _show(reports, form)
+    if at_least is not None and any((report.complete_percent or 0) < at_least for report in reports):
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _show(reports: list[Report], form: str) -> None:
+    if form == "json":
+        typer.echo(msgspec.json.format(msgspec.json.encode(reports)).decode())
+    elif form == "csv":
+        writer = csv.DictWriter(sys.stdout, Report.__struct_fields__, lineterminator="\n")
+        writer.writeheader()
+        for entry in reports:
+            writer.writerow({**msgspec.structs.asdict(entry), "sources": " ".join(entry.sources)})
+    elif not reports:
+        typer.echo("nothing is stored in this time")
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in HEADINGS:
+            table.add_column(name, justify="left" if name in ("hour", "symbol", "sources") else "right", no_wrap=True)
+        for entry in reports:
+            table.add_row(*line(entry))
+        Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False, emoji=False).print(table)

@@ -1,0 +1,1 @@
+"""The store: every event a row in SQLite or PostgreSQL, or accounted for by name."""

@@ -1,0 +1,141 @@
+"""The verdicts, on hours whose truth is known because they were made by leaving things out."""
+
+import itertools
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.history.completeness import HourCount, SourceCount, assess, line, uptime
+from app.history.counts import report
+from md_contract.events import BookL2, Heartbeat, Quote, Status, Trade
+
+HOUR = 3_600 * 10**9
+START = 490_000 * HOUR
+S = 10**9
+
+
+def trade(number: int, ts: int, provider: str = "binance", symbol: str = "BTCUSDT") -> Trade:
+    return Trade(provider, symbol, ts + 1, "100.5", "0.25", side="buy", trade_id=str(number), ts_event=ts)
+
+
+def beat(ts: int, status: Any = "live") -> Heartbeat:
+    return Heartbeat("binance", "__system__", ts, status, 0, status != "live")
+
+
+async def lines(
+    recorded: Any, messages: list[Any], symbols: list[str], until: int, now: int | None = None
+) -> list[Any]:
+    async with recorded() as store:
+        await store.put(messages)
+        async with store.read() as reader:
+            return [entry async for entry in report(reader, symbols, START, until, now or until)]
+
+
+async def test_missing_trades_are_counted_from_the_ids(recorded: Callable[[], Any]) -> None:
+    chance = random.Random(7)
+    gone = set(chance.sample(range(1_000, 1_900), 137))  # not the last ones: nobody can know of those yet
+    trades = [trade(n, START + (n - 1_000) * 3 * S) for n in range(1_000, 2_000) if n not in gone]
+    beats = [beat(START + n * 5 * S) for n in range(-1, 722)]
+    [entry] = await lines(recorded, [*trades, *beats], ["BTCUSDT"], START + HOUR)
+    first = min(n for n in range(1_000, 2_000) if n not in gone)  # before it nothing was ever stored
+    missing = len([n for n in gone if n > first])
+    assert (entry.trades, entry.missing, entry.basis, entry.sources) == (863, missing, "ids", ["binance"])
+    assert entry.trades_percent == pytest.approx(100 * 863 / (863 + missing), abs=0.001)
+    assert entry.uptime_percent == 100.0
+    assert entry.complete_percent == entry.trades_percent
+
+
+async def test_a_pause_of_the_service_is_missing_in_the_hour_in_which_trades_come_again(recorded: Any) -> None:
+    before = [trade(n, START + n * S) for n in range(100)]
+    after = [trade(n, START + HOUR + (n - 300) * S) for n in range(300, 400)]
+    beats = [beat(START + n * 5 * S) for n in range(30)] + [beat(START + HOUR + n * 5 * S) for n in range(720)]
+    first, second = await lines(recorded, [*before, *after, *beats], ["BTCUSDT"], START + 2 * HOUR)
+    assert (first.trades, first.missing) == (100, 0)
+    assert first.uptime_percent == pytest.approx(100 * 145 / 3600, abs=0.01)
+    assert first.complete_percent == first.uptime_percent
+    assert (second.trades, second.missing, second.complete_percent) == (100, 200, 33.333)
+
+
+async def test_elsewhere_the_gap_events_say_what_is_missing(recorded: Any) -> None:
+    trades = [trade(n, START + n * S, "bybit") for n in range(90)]
+    told = Status("bybit", "BTCUSDT", START + 5 * S, "gap", {"missing": 10, "from": "a", "to": "b"})
+    [entry] = await lines(recorded, [*trades, told], ["BTCUSDT"], START + HOUR)
+    assert (entry.trades, entry.gaps, entry.missing, entry.missing_unknown) == (90, 1, 10, 0)
+    assert (entry.basis, entry.trades_percent, entry.uptime_percent) == ("gaps", 90.0, None)
+
+
+async def test_a_gap_of_unknown_size_makes_an_upper_bound(recorded: Any) -> None:
+    told = Status("bybit", "BTCUSDT", START + 5 * S, "gap", {"missing": None})
+    [entry] = await lines(recorded, [trade(1, START, "bybit"), told], ["BTCUSDT"], START + HOUR)
+    assert (entry.missing, entry.missing_unknown, entry.trades_percent) == (0, 1, 100.0)
+    assert "<= 100.000" in line(entry)
+    assert "0+?" in line(entry)
+
+
+async def test_what_a_recorder_missed_of_other_kinds_is_no_missing_trade(recorded: Any) -> None:
+    told = [
+        Status("recorder", "BTCUSDT", START + 5 * S, "gap", {"type": kind, "missing": 10, "where": "bus"})
+        for kind in ("trade", "quote", "features")
+    ]
+    [entry] = await lines(recorded, [trade(1, START, "bybit"), *told], ["BTCUSDT"], START + HOUR)
+    assert (entry.gaps, entry.missing) == (3, 10)
+
+
+async def test_rows_sources_and_symbols_are_told_apart(recorded: Any) -> None:
+    messages = [
+        trade(1, START),
+        trade(9, START, "bybit"),
+        trade(1, START, symbol="ETHUSDT"),
+        Quote("binance", "BTCUSDT", START + 3, "1", "2", "3", "4"),
+        Quote("binance", "BTCUSDT", START + HOUR, "1", "2", "3", "4"),
+        BookL2("binance", "BTCUSDT", START + 4, [["1", "2"]], [["3", "4"]]),  # type: ignore[list-item]
+    ]
+    entries = await lines(recorded, messages, ["BTCUSDT", "ETHUSDT"], START + HOUR)
+    assert [(e.symbol, e.trades, e.quotes, e.books, e.sources) for e in entries] == [
+        ("BTCUSDT", 2, 1, 1, ["binance", "bybit"]),
+        ("ETHUSDT", 1, 0, 0, ["binance"]),
+    ]
+
+
+async def test_the_hour_that_is_not_over_is_judged_by_what_has_passed(recorded: Any) -> None:
+    messages = [trade(1, START + S), *(beat(START + n * 5 * S) for n in range(121))]
+    [entry] = await lines(recorded, messages, ["BTCUSDT"], START + HOUR, now=START + 602 * S)
+    assert entry.uptime_percent == 100.0
+
+
+async def test_an_hour_without_anything_in_between_is_listed(recorded: Any) -> None:
+    messages = [trade(1, START), trade(2, START + 2 * HOUR), beat(START), beat(START + 2 * HOUR)]
+    entries = await lines(recorded, messages, ["BTCUSDT"], START + 3 * HOUR)
+    assert [(e.trades, e.uptime_percent and int(e.uptime_percent)) for e in entries] == [(1, 0), (0, 0), (1, 0)]
+
+
+def test_silence_of_the_provider_is_no_uptime() -> None:
+    silent = [t for t in range(0, 3_601, 5) if not 1_000 < t < 2_000]
+    assert uptime([t * S for t in silent], 0, HOUR) == pytest.approx(2_600 / 3_600, abs=0.002)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3_500), st.integers(30, 600)), max_size=5), st.sampled_from([1, 2, 5, 10]))
+def test_uptime_is_the_time_without_pauses(pauses: list[tuple[int, int]], step: int) -> None:
+    """Against a count second by second."""
+    away = [any(begin < second < begin + length for begin, length in pauses) for second in range(3_601)]
+    beats = [second for second in range(0, 3_601, step) if not away[second]]
+    most = max(15, 3 * step)
+    covered = [False] * 3_601
+    for before, after in itertools.pairwise(beats):
+        if after - before <= most:
+            covered[before:after] = [True] * (after - before)
+    expected = sum(covered[:3_600])
+    found = uptime([second * S for second in beats], 0, HOUR) * 3_600
+    assert abs(found - expected) <= 15 + most  # what follows the last one may be due
+
+
+def test_what_is_not_complete_never_reads_100() -> None:
+    source = SourceCount("binance", 9_999_999, first_id=1, last_id=10_000_000)
+    entry = assess(HourCount("X", 0, [source], 0, 0, []), 1.0, "h")
+    assert entry.missing == 1
+    assert entry.complete_percent is not None
+    assert entry.complete_percent < 100

@@ -1,0 +1,117 @@
+"""From messages to what is stored of them, with and without room."""
+
+from typing import Any
+
+import pytest
+
+from app.bus import Buffer
+from app.record.intake import Intake
+from app.record.recorder import RECORD
+from app.record.sequence import Sequences
+from app.storage.rows import Storable, Unreadable
+from md_contract.codec import encode
+from md_contract.events import Status, Trade
+from md_contract.signals import Alert
+from md_contract.subjects import ALERTS, SYSTEM
+
+NOW = 1_790_000_000_000_000_000
+CAPACITY = 10
+
+
+class Desk:
+    """An intake before a sink that takes as much as there is room for."""
+
+    def __init__(self, *, follows: bool = True) -> None:
+        self.room = 1_000
+        self.stored: list[Storable] = []
+        self.buffer: Buffer[Storable] = Buffer("storage", self.take, CAPACITY, lambda: None, RECORD)
+        self.intake = Intake(self.buffer, Sequences(100) if follows else None, wall_ns=lambda: NOW)
+
+    def take(self, message: Storable) -> bool:
+        if self.room:
+            self.room -= 1
+            self.stored.append(message)
+            return True
+        return False
+
+    def trade(self, seq: int, epoch: int = 7) -> None:
+        event = Trade("binance", "BTCUSDT", NOW, "1", "1", str(seq), seq=seq, epoch=epoch)
+        self.intake.on_message("md.events.trade.BTCUSDT", encode(event))
+
+    @property
+    def trades(self) -> list[int]:
+        return [message.seq for message in self.stored if isinstance(message, Trade)]
+
+    @property
+    def notes(self) -> list[dict[str, Any]]:
+        return [message.detail for message in self.stored if isinstance(message, Status)]
+
+    def closes(self) -> bool:
+        accounts = self.buffer.accounts.values()
+        received = sum(account.received for account in accounts)
+        return received == self.intake.heard + self.intake.notes and not any(each.difference for each in accounts)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_a_hole_is_named_before_the_message_that_shows_it(desk: Desk) -> None:
+    for seq in (3, 4, 8):
+        desk.trade(seq)
+    assert desk.notes == [
+        {"type": "trade", "missing": 3, "from_seq": 5, "to_seq": 7, "epoch": 7, "where": "bus"},
+    ]
+    gap = desk.stored[2]
+    assert isinstance(gap, Status)
+    assert (gap.kind, gap.symbol, gap.provider, gap.ts_recv) == ("gap", "BTCUSDT", "recorder", NOW)
+    assert (desk.intake.gaps, desk.intake.missing) == (1, 3)
+    assert desk.closes()
+
+
+def test_in_a_queue_group_holes_mean_nothing() -> None:
+    desk = Desk(follows=False)
+    for seq in (3, 9):
+        desk.trade(seq)
+    assert desk.notes == []
+
+
+def test_what_nobody_can_read_is_kept_and_counted(desk: Desk) -> None:
+    desk.intake.on_message("md.events.trade.BTCUSDT", b"{")
+    assert [type(message) for message in desk.stored] == [Unreadable]
+    assert desk.intake.unreadable == 1
+    assert desk.intake.last_unreadable is desk.stored[0]
+
+
+def test_what_there_is_no_room_for_is_counted_and_named_once_there_is(desk: Desk) -> None:
+    desk.room = 0
+    alert = encode(Alert("id", "latency", "firing", "warning", None, None, 1.0, 0.5, "slow", NOW))
+    for seq in range(1, CAPACITY + 1):
+        desk.trade(seq)
+    assert desk.buffer.saturated
+    for seq in (11, 12, 15):  # 13 and 14 were lost on the bus
+        desk.trade(seq)
+    desk.intake.on_message(ALERTS, alert)
+    assert (desk.intake.refused, desk.intake.gaps) == (4, 0)
+    assert len(desk.buffer) == CAPACITY, "memory is bounded"
+    assert desk.closes()
+    desk.room = 1_000
+    desk.buffer.drain(1_000)
+    desk.trade(16)
+    assert desk.trades == [*range(1, 11), 16]
+    assert desk.notes == [
+        {"type": "trade", "missing": 5, "from_seq": 11, "to_seq": 15, "epoch": 7, "where": "recorder"},
+        {"type": "alert", "missing": 1, "from_seq": None, "to_seq": None, "epoch": None, "where": "recorder"},
+    ]
+    assert desk.closes()
+
+
+def test_an_absence_is_a_row_of_its_own(desk: Desk) -> None:
+    desk.trade(1)
+    desk.intake.was_away(1.25, "it was gone")
+    desk.trade(1, epoch=8)
+    about, gap = [message for message in desk.stored if isinstance(message, Status)]
+    assert (about.symbol, about.kind, about.detail["away_s"]) == (SYSTEM, "reconnect", 1.25)
+    assert (gap.kind, gap.detail["missing"], gap.detail["from_seq"], gap.detail["epoch"]) == ("gap", None, 2, 7)
+    assert desk.closes()
