@@ -1,9 +1,11 @@
-"""The command line: `python -m app run | providers | env-example`, and how the process speaks (its log).
+"""The command line: `python -m app run | record | archive | query ...`, and how the process speaks (its log).
 
 Exit codes: 0 after an orderly stop, 1 after a failure, 2 when a flag or a setting cannot be used.
 """
 
+import asyncio
 import logging
+import re
 import sys
 from typing import Annotated, Final, NoReturn, TextIO
 
@@ -11,11 +13,16 @@ import structlog
 import typer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from app.commands.archive import archive
+from app.commands.completeness import completeness
+from app.commands.query import app as query
 from app.providers import PROVIDERS, UnknownProviderError
 from app.settings import BadSettingsError, env_example, load
 
 EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
+RECORDABLE: Final = re.compile(r"(?:md\.events|senpai)(?:\.(?:\*|[A-Za-z0-9_-]+))*(?:\.>)?")
+QUEUE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 app: Final = typer.Typer(
     help="Market data from exchanges to NATS, as events on md.events.{type}.{symbol}.",
@@ -54,14 +61,65 @@ def run(
     configure_logging(settings.log_level, settings.log_format, sys.stderr)
 
     from app.http import PortTakenError  # only here: the HTTP and NATS libraries take a second to import
-    from app.service import run_service
+    from app.process import run_service
+    from app.storage.store import StorageError
 
     try:
         code = run_service(settings)
     except BadSettingsError as error:
         _refuse(EXIT_USAGE, *error.problems)
+    except StorageError as error:
+        _refuse(EXIT_USAGE, f"STORAGE_URL: {error}")
     except PortTakenError as error:
         _refuse(EXIT_FAILURE, str(error))
+    raise typer.Exit(code)
+
+
+@app.command()
+def record(
+    from_nats: Annotated[
+        bool, typer.Option("--from-nats", help="Listen on NATS_URL: the one source there is so far.")
+    ] = False,
+    subjects: Annotated[
+        str, typer.Option(help="What to listen to: subjects below md.events. and senpai.", metavar="LIST")
+    ] = "md.events.>,senpai.>",
+    queue: Annotated[
+        str, typer.Option(help="Queue group: several recorders share the messages, and holes are not recorded.")
+    ] = "",
+) -> None:
+    """Record what goes over NATS into STORAGE_URL until SIGTERM or Ctrl-C: events, features, signals and alerts.
+
+    What memory has no room for while the database is away waits in SPILL_DIR/recorder. Holes in `seq` become rows of
+    the table gap, what nobody can read becomes a row of the table quarantine. It listens as a plain subscriber, with
+    JetStream too: what is published while it does not run is not recorded. An SQLite file has one writer: beside a
+    service that stores, give it a STORAGE_URL of its own, or start the service with STORAGE_URL= (empty).
+    """
+    if not from_nats:
+        _refuse(EXIT_USAGE, "record: say --from-nats to record what goes over NATS; there is no other source")
+    wanted = list(dict.fromkeys(subject.strip() for subject in subjects.split(",") if subject.strip()))
+    wrong = [subject for subject in wanted if not RECORDABLE.fullmatch(subject)]
+    if wrong or not wanted:
+        found = ", ".join(subject[:80] for subject in wrong) or "nothing"
+        _refuse(EXIT_USAGE, f"--subjects: expected some like md.events.trade.> or senpai.signals.*, found {found}")
+    if queue and not QUEUE.fullmatch(queue):
+        _refuse(EXIT_USAGE, f"--queue: expected letters, digits, - and _, found {queue[:80]}")
+    try:
+        settings = load()
+    except BadSettingsError as error:
+        _refuse(EXIT_USAGE, *error.problems)
+    if not settings.read_storage_url():
+        _refuse(EXIT_USAGE, "STORAGE_URL: it is empty, so there is nowhere to record to")
+    configure_logging(settings.log_level, settings.log_format, sys.stderr)
+
+    from app.recording import run_recorder  # only here, as in run
+    from app.storage.store import StorageError
+
+    try:
+        code = run_recorder(settings, wanted, queue)
+    except BadSettingsError as error:
+        _refuse(EXIT_USAGE, *error.problems)
+    except StorageError as error:
+        _refuse(EXIT_USAGE, f"STORAGE_URL: {error}")
     raise typer.Exit(code)
 
 
@@ -70,6 +128,30 @@ def providers() -> None:
     """List the providers this service knows, one a line."""
     for name in sorted(PROVIDERS):
         typer.echo(name)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the tables of STORAGE_URL to this version. An SQLite file is copied before, and migrated by `run` too."""
+    try:
+        url = load().read_storage_url()
+    except BadSettingsError as error:
+        _refuse(EXIT_USAGE, *error.problems)
+    if not url:
+        _refuse(EXIT_USAGE, "STORAGE_URL: nothing is stored, so there is nothing to migrate")
+
+    from app.storage.opening import migrate_store
+    from app.storage.store import StorageError
+
+    try:
+        typer.echo(asyncio.run(migrate_store(url)))
+    except StorageError as error:
+        _refuse(EXIT_USAGE, f"STORAGE_URL: {error}")
+
+
+app.command()(archive)
+app.command()(completeness)
+app.add_typer(query, name="query")
 
 
 @app.command("env-example")

@@ -11,11 +11,23 @@ from prometheus_client.registry import Collector
 from app.bus import Bus
 from app.feed import Feed
 from app.liveness.watch import Liveness
+from app.sinks.jetstream import JetStreamSink
+from app.sinks.storage import StorageSink
 from md_contract.events import TYPE_OF, BookL2, Quote, Trade
 from md_contract.units import NS_PER_S
 from nats_link import Link
 
-_OUTCOMES: Final = ("delivered", "conflated", "dropped", "spilled")
+_OUTCOMES: Final = ("delivered", "conflated", "dropped")
+_JOURNAL_COUNTERS: Final = {
+    "torn": "Records that a run before left unfinished when it was killed.",
+    "corrupt": "Records that could not be read any more.",
+    "refused": "Events the journal could not take.",
+    "write_errors": "Writes that the disk refused.",
+    "read_errors": "Reads that the disk refused.",
+}
+_STREAM_OUTCOMES: Final = (
+    "published", "acked", "rejected", "resent", "duplicates", "suppressed", "refused", "timeouts",
+)  # fmt: skip
 _OF_SYMBOLS: Final = (Trade, Quote, BookL2)
 _FEED_COUNTERS: Final[dict[str, tuple[str, Callable[[Feed], int]]]] = {
     "frames": ("Frames read off sockets.", lambda feed: feed.frames),
@@ -50,6 +62,8 @@ class ServiceCollector(Collector):
         liveness: Liveness,
         link: Link | None,
         loop_lag_s: Callable[[], float],
+        stream: JetStreamSink | None = None,
+        storage: StorageSink | None = None,
     ) -> None:
         """Collect from these parts.
 
@@ -60,6 +74,8 @@ class ServiceCollector(Collector):
             liveness: the watch over them.
             link: the connection to NATS; None when the service runs without.
             loop_lag_s: how late the event loop lately was, in seconds.
+            stream: the sink on JetStream; None when the service runs without.
+            storage: the sink into the store; None when nothing is stored.
         """
         self._symbols = symbols
         self._bus = bus
@@ -67,13 +83,18 @@ class ServiceCollector(Collector):
         self._liveness = liveness
         self._link = link
         self._loop_lag_s = loop_lag_s
+        self._stream = stream
+        self._storage = storage
 
     def collect(self) -> Iterator[Metric]:
         yield from self._events()
         yield from self._sinks()
+        yield from self._journals()
         yield from self._provider_feeds()
         yield from self._choice_of_provider()
         yield from self._nats()
+        yield from self._jetstream()
+        yield from self._stored()
         yield GaugeMetricFamily(
             "md_event_loop_lag_seconds", "How late the event loop lately ran a timer.", value=self._loop_lag_s()
         )
@@ -99,10 +120,14 @@ class ServiceCollector(Collector):
         events = CounterMetricFamily(
             "md_sink_events", "What became of the events at each sink.", labels=["sink", "type", "outcome"]
         )
+        recovered = CounterMetricFamily(
+            "md_sink_recovered", "Events read back that an earlier run left on disk.", labels=["sink", "type"]
+        )
         queued = GaugeMetricFamily("md_sink_queued_events", "Events in the sink's buffer.", labels=["sink", "type"])
+        spilled = GaugeMetricFamily("md_sink_spilled_events", "Events of this run on disk.", labels=["sink", "type"])
         fill = GaugeMetricFamily("md_sink_fill_ratio", "Queued events over the buffer's capacity.", labels=["sink"])
         saturated = GaugeMetricFamily(
-            "md_sink_saturated", "1 while the sockets are not read because of this sink.", labels=["sink"]
+            "md_sink_saturated", "1 while neither memory nor disk has room for this sink.", labels=["sink"]
         )
         saturations = CounterMetricFamily("md_sink_saturations", "Times the sink became saturated.", labels=["sink"])
         failures = CounterMetricFamily("md_sink_failures", "Events whose hand-over failed.", labels=["sink"])
@@ -110,12 +135,31 @@ class ServiceCollector(Collector):
             for cls, account in buffer.accounts.items():
                 for outcome in _OUTCOMES:
                     events.add_metric([buffer.name, TYPE_OF[cls], outcome], getattr(account, outcome))
+                recovered.add_metric([buffer.name, TYPE_OF[cls]], account.recovered)
                 queued.add_metric([buffer.name, TYPE_OF[cls]], account.queued)
+                spilled.add_metric([buffer.name, TYPE_OF[cls]], account.spilled)
             fill.add_metric([buffer.name], buffer.fill_ratio)
             saturated.add_metric([buffer.name], buffer.saturated)
             saturations.add_metric([buffer.name], buffer.saturations)
             failures.add_metric([buffer.name], buffer.failures)
-        yield from (events, queued, fill, saturated, saturations, failures)
+        yield from (events, recovered, queued, spilled, fill, saturated, saturations, failures)
+
+    def _journals(self) -> Iterator[Metric]:
+        journals = {buffer.name: buffer.journal for buffer in self._bus.buffers if buffer.journal is not None}
+        for name, text in (
+            ("records", "Events on disk that have not been read back."),
+            ("bytes", "Bytes on disk, or about to be written."),
+            ("max_bytes", "Bound of those bytes."),
+        ):
+            gauge = GaugeMetricFamily(f"md_journal_{name}", text, labels=["sink"])
+            for sink, journal in journals.items():
+                gauge.add_metric([sink], getattr(journal, name))
+            yield gauge
+        for name, text in _JOURNAL_COUNTERS.items():
+            counter = CounterMetricFamily(f"md_journal_{name}", text, labels=["sink"])
+            for sink, journal in journals.items():
+                counter.add_metric([sink], getattr(journal, name))
+            yield counter
 
     def _provider_feeds(self) -> Iterator[Metric]:
         connected = GaugeMetricFamily("md_feed_connected", "1 while connected to the provider.", labels=["provider"])
@@ -171,6 +215,47 @@ class ServiceCollector(Collector):
             ("md_nats_errors", "Errors told by the server or the connection.", link.errors),
         ):
             yield CounterMetricFamily(name, text, value=value)
+
+    def _stored(self) -> Iterator[Metric]:
+        if self._storage is None:
+            return
+        writer, account = self._storage.writer, self._storage.writer.account
+        rows = CounterMetricFamily("md_storage_rows", "What became of what the storage took.", labels=["outcome"])
+        for outcome in ("taken", "stored", "duplicates", "quarantined", "given_back"):
+            rows.add_metric([outcome], getattr(account, outcome))
+        yield rows
+        yield GaugeMetricFamily("md_storage_pending", "Rows taken and not yet committed.", value=account.pending)
+        yield GaugeMetricFamily("md_storage_writing", "1 unless the last write failed.", value=writer.failing is None)
+        yield CounterMetricFamily("md_storage_batches", "Transactions committed.", value=account.batches)
+        yield CounterMetricFamily(
+            "md_storage_retries", "Transactions that failed and were repeated.", value=account.retries
+        )
+
+    def _jetstream(self) -> Iterator[Metric]:
+        stream = self._stream
+        if stream is None:
+            return
+        acks = stream.acks
+        messages = CounterMetricFamily(
+            "md_jetstream_messages",
+            "Messages to the stream: published = acked + rejected + those pending; the others tell how.",
+            labels=["outcome"],
+        )
+        for outcome in _STREAM_OUTCOMES:
+            messages.add_metric([outcome], getattr(acks, outcome))
+        yield messages
+        latency = GaugeMetricFamily(
+            "md_jetstream_ack_latency_seconds", "From publishing to the acknowledgement, lately.", labels=["quantile"]
+        )
+        for quantile, seconds in stream.ack_latency_s().items():
+            latency.add_metric([str(quantile)], seconds)
+        yield latency
+        for name, text, value in (
+            ("md_jetstream_open", "1 while the stream takes messages.", stream.reachable),
+            ("md_jetstream_pending_messages", "Messages not acknowledged yet.", acks.pending),
+            ("md_jetstream_pending_bytes", "Bytes not acknowledged yet.", acks.pending_bytes),
+        ):
+            yield GaugeMetricFamily(name, text, value=value)
 
 
 def make_registry(collector: ServiceCollector) -> CollectorRegistry:

@@ -1,45 +1,51 @@
 """The composition root: read it top to bottom and you have seen the service.
 
-    feed (sockets) -> door, if its provider is the active one -> bus -> sink -> NATS
+    feed (sockets) -> door, if its provider is the active one -> bus -> outlet (buffer, journal on disk, sink) -> NATS
 
 Beside it: HTTP, the liveness watch that chooses among two providers, and a watch that tells what people should know.
-It stops in the order in which the data flows, so that nothing on its way is lost: sockets, bus, sinks, HTTP.
+It stops in the order in which the data flows, so that nothing on its way is lost: sockets, bus, sinks, HTTP, database.
 """
 
 import asyncio
 import gc
-import os
-import signal
 import socket
-import sys
 import time
 from collections.abc import Awaitable
 from typing import Final
 
 import structlog
 
-from app.bus import Bus
+from app.bus import NATS, STORAGE, Bus, Policy
 from app.feed import Feed
-from app.http import HttpServer, OrderRules, Parts, create_app, listen
+from app.http import HttpServer, OrderRules, Parts, create_app
+from app.journal import Journal, JournalError
+from app.ledger import log_ledger
 from app.liveness.active import Doors
 from app.liveness.provider_watch import LivenessOptions
 from app.liveness.watch import Liveness
 from app.metrics import ServiceCollector, make_registry, render
 from app.providers import Provider
-from app.settings import Settings
+from app.settings import BadSettingsError, Settings
 from app.sinks.discard import DiscardSink
-from app.sinks.nats import NatsSink
-from app.sinks.sink import Sink, drain
+from app.sinks.jetstream import JetStreamSink
+from app.sinks.outlet import Outlet
+from app.sinks.sink import Sink
+from app.sinks.storage import StorageSink
+from app.storage.store import Store
+from app.storage.writer import Writer
+from app.uplink import make_uplink
 from app.venues import endpoints, make_provider, make_providers
-from md_contract.events import TYPE_OF
 from md_contract.units import NS_PER_MS
-from nats_link import Link, LinkOptions, redact
+from nats_link import Link, redact
+from nats_link.jetstream import StreamError
 
 # The parts of a stop that may take time; together they stay below the 10 s a supervisor waits before it kills.
 CLOSE_SOCKETS_S: Final = 2.5
-EMPTY_BUS_S: Final = 3.5
+EMPTY_BUS_S: Final = 3.0
 CLOSE_SINK_S: Final = 2.0
 CLOSE_HTTP_S: Final = 1.5
+DISPOSE_S: Final = 0.5
+BYTES_PER_MB: Final = 1 << 20
 WATCH_EVERY_S: Final = 0.5
 LOOK_EVERY_S: Final = 0.2
 
@@ -49,33 +55,41 @@ log: Final = structlog.get_logger("app")
 class Service:
     """All parts of one run, wired."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, store: Store | None = None) -> None:
         """Wire the parts; nothing runs yet.
 
         Args:
             settings: of this run.
             listener: the HTTP port, already taken.
+            store: where events are stored, and disposed of at the end; None: nowhere.
 
         Raises:
             UnknownProviderError: the settings name a provider that does not exist.
-            BadSettingsError: settings that cannot be used together; see `make_providers` and `Settings.read_secret`.
+            BadSettingsError: settings that cannot be used together; see `make_providers` and `Settings.read_secret`;
+                or a folder for events on disk that cannot be used.
         """
         providers = make_providers(settings)
         self.settings = settings
         self.epoch = time.time_ns() // NS_PER_MS
         self.loop_lag_s = 0.0
 
+        self.bus = Bus(self._saturation_changed)
+        self.outlets: list[Outlet] = []
         self.link: Link | None = None
-        self.sink: Sink = DiscardSink()
+        self.stream: JetStreamSink | None = None
         self.nats_url = redact(settings.nats_url.get_secret_value())
         if settings.nats_enabled:
-            writable = asyncio.Event()
-            options = LinkOptions(url=settings.nats_url.get_secret_value(), name="market-data-service")
-            self.link = Link(options, on_writable=writable.set)
-            self.sink = NatsSink(self.link, writable, epoch=self.epoch)
-
-        self.bus = Bus(self._saturation_changed)
-        self.buffer = self.bus.attach(self.sink.name, self.sink.take, settings.bus_capacity)
+            uplink = make_uplink(settings, self.epoch)
+            self.link = uplink.link
+            self.stream = uplink if isinstance(uplink, JetStreamSink) else None
+            self._add_outlet(uplink, NATS, folder="nats")
+        else:
+            self._add_outlet(DiscardSink(), NATS, folder=None)
+        self.store = store
+        self.storage: StorageSink | None = None
+        if store is not None:
+            self.storage = StorageSink(Writer(store))
+            self._add_outlet(self.storage, STORAGE, folder="storage")
 
         self.doors = Doors(list(providers), settings.symbols, self.bus.publish)
         self.feeds = {name: self._make_feed(provider) for name, provider in providers.items()}
@@ -89,7 +103,14 @@ class Service:
         )
 
         collector = ServiceCollector(
-            settings.symbols, self.bus, self.feeds, self.liveness, self.link, lambda: self.loop_lag_s
+            settings.symbols,
+            self.bus,
+            self.feeds,
+            self.liveness,
+            self.link,
+            lambda: self.loop_lag_s,
+            self.stream,
+            self.storage,
         )
         registry = make_registry(collector)
         self.parts = Parts(
@@ -101,6 +122,8 @@ class Service:
             self.link,
             self.nats_url,
             lambda: render(registry),
+            stream=self.stream,
+            storage=self.storage,
         )
         self.http = HttpServer(create_app(self.parts), listener)
 
@@ -113,61 +136,88 @@ class Service:
         A part that dies takes the service with it: better gone, and started anew, than half alive.
         """
         code = 0
+        settings = self.settings
         try:
             async with asyncio.TaskGroup() as tasks:
                 http = tasks.create_task(self._endless(self.http.run_until_stopped(), "http"), name="http")
-                sink = tasks.create_task(self._endless(self.sink.run(), self.sink.name), name=self.sink.name)
-                drains = tasks.create_task(drain(self.buffer, self.sink), name=f"drain {self.sink.name}")
+                sinks = [
+                    tasks.create_task(self._endless(outlet.sink.run(), outlet.sink.name), name=outlet.sink.name)
+                    for outlet in self.outlets
+                ]
+                for outlet in self.outlets:
+                    outlet.start(tasks)
                 watch = tasks.create_task(self._watch(), name="watch")
                 gc.collect()
                 gc.freeze()
                 for name in self.liveness.watches:
                     self._connect(name, tasks)
-                liveness = tasks.create_task(self._watch_liveness(tasks), name="liveness")
+                background = [tasks.create_task(self._watch_liveness(tasks), name="liveness")]
+                if self.storage is not None and settings.retention_days:
+                    from app.history.archive.retention import keep_pruned  # only here, as in `process`
+
+                    prune = keep_pruned(
+                        settings.archive_dir, self.storage.writer.delete_exactly, settings.retention_days
+                    )
+                    background.append(tasks.create_task(prune, name="retention"))
                 await self._stop.wait()
 
-                liveness.cancel()
+                for task in background:
+                    task.cancel()
                 await self._close_sockets()
-                await self._empty_bus(drains)
-                await self.sink.close(CLOSE_SINK_S)
+                await asyncio.gather(*(outlet.stop(EMPTY_BUS_S, CLOSE_SINK_S) for outlet in self.outlets))
                 self.http.stop()
                 watch.cancel()
-                await asyncio.wait([http, sink], timeout=CLOSE_HTTP_S)
-                http.cancel()
-                sink.cancel()
+                await asyncio.wait([http, *sinks], timeout=CLOSE_HTTP_S)
+                for task in (http, *sinks):
+                    task.cancel()
         except* Exception as group:
             code = 1
             for error in group.exceptions:
+                if isinstance(error, StreamError):
+                    code = 2  # as the consumer: with these settings it will never work
+                    log.error("service cannot work", why=str(error))  # noqa: TRY400 - it says what to do, a trace would not
+                    continue
                 log.exception("service failed", why=f"{type(error).__name__}: {error}", exc_info=error)
-        self.buffer.abandon()
-        self.log_ledger()
+        self.end()
+        if self.store is not None:
+            await _within(DISPOSE_S, self.store.dispose(), "storage did not close in time")
         return code
+
+    @property
+    def stopping(self) -> bool:
+        """It was asked to stop."""
+        return self.parts.stopping
 
     def request_stop(self) -> None:
         """Begin the orderly stop; `run` returns when it is done."""
         self.parts.stopping = True
         self._stop.set()
 
-    def log_ledger(self) -> None:
-        """Say what became of every event: one line a sink."""
-        for buffer in self.bus.buffers:
-            rows = {TYPE_OF[cls]: account for cls, account in buffer.accounts.items() if account.received}
-            log.info(
-                "ledger",
-                sink=buffer.name,
-                difference=sum(account.difference for account in rows.values()),
-                **{
-                    name: f"{account.received} received = {account.delivered} delivered + {account.conflated} conflated"
-                    f" + {account.dropped} dropped + {account.spilled} spilled + {account.queued} queued"
-                    for name, account in rows.items()
-                },
-            )
+    def end(self) -> None:
+        """Put aside at once what is still under way, and say what became of every event."""
+        for outlet in self.outlets:
+            if outlet.sink is self.storage:
+                outlet.buffer.give_back(self.storage.surrender())
+            outlet.abandon()
+        log_ledger(self.bus.buffers, self.storage)
 
     async def _endless(self, part: Awaitable[None], name: str) -> None:
         """Await a part that ends only when it is told to."""
         await part
         if not self._stop.is_set():
             raise RuntimeError(f"{name} ended by itself")
+
+    def _add_outlet(self, sink: Sink, policy: Policy, folder: str | None) -> None:
+        """Let the bus feed `sink`; what its buffer has no room for goes to this folder of SPILL_DIR."""
+        settings, journal = self.settings, None
+        if folder is not None and settings.spill_max_mb:
+            try:
+                journal = Journal(settings.spill_dir / folder, settings.spill_max_mb * BYTES_PER_MB)
+            except JournalError as error:
+                raise BadSettingsError([f"SPILL_DIR: {error}"]) from None
+        settled = (lambda: sink.settled) if isinstance(sink, JetStreamSink | StorageSink) else None
+        buffer = self.bus.attach(sink.name, sink.take, settings.bus_capacity, policy, journal, settled)
+        self.outlets.append(Outlet(sink, buffer))
 
     def _make_feed(self, provider: Provider) -> Feed:
         ws_url, rest_url = endpoints(self.settings, provider.name)
@@ -221,48 +271,44 @@ class Service:
         for task in late:
             log.warning("sockets did not close in time", waited_s=CLOSE_SOCKETS_S, next="they are cut off")
             task.cancel()
-        log.info("stopping", step="sockets closed", queued=len(self.buffer))
-
-    async def _empty_bus(self, drains: asyncio.Task[None]) -> None:
-        """Let the sink take what is buffered, as long as it takes anything at all."""
-        deadline = time.monotonic() + EMPTY_BUS_S
-        while len(self.buffer) and time.monotonic() < deadline and (self.link is None or self.link.connected):  # noqa: ASYNC110 - the buffer is pure and wakes nobody
-            await asyncio.sleep(0.01)
-        drains.cancel()
-        left = self.buffer.abandon()
-        if left:
-            log.warning("events dropped at the end", events=left, sink=self.sink.name, why="it could not take them")
-        log.info("stopping", step="bus emptied", dropped=left)
+        log.info("stopping", step="sockets closed", queued=sum(len(buffer) for buffer in self.bus.buffers))
 
     def _saturation_changed(self, saturated: bool) -> None:
         if saturated:
-            log.warning("bus full: sockets are not read", capacity=self.buffer.capacity, sink=self.sink.name)
+            full = ",".join(buffer.name for buffer in self.bus.buffers if buffer.saturated)
+            log.warning("bus full: sockets are not read", capacity=self.settings.bus_capacity, sink=full)
             for feed in self.feeds.values():
                 feed.pause()
         else:
-            log.info("bus has room: sockets are read again", sink=self.sink.name)
+            log.info("bus has room: sockets are read again")
             for feed in self.feeds.values():
                 feed.resume()
 
     async def _watch(self) -> None:
         """Measure how late the loop is, and tell once what would otherwise only be counted."""
         loop = asyncio.get_running_loop()
-        failed = False
         unconfirmed = 0
         while True:
             due = loop.time() + WATCH_EVERY_S
             await asyncio.sleep(WATCH_EVERY_S)
             self.loop_lag_s = max(loop.time() - due, self.loop_lag_s * 0.9, 0.0)
-            if self.buffer.failures and not failed:
-                failed = True
-                log.error("sink failed on an event; further ones are only counted", why=self.buffer.last_failure)
-            if self.link is not None and self.link.unconfirmed > unconfirmed:
+            for outlet in self.outlets:
+                outlet.look()
+            if self.link is not None and self.stream is None and self.link.unconfirmed > unconfirmed:
                 log.warning(
                     "messages went down with a connection to NATS before it confirmed them",
                     at_most=self.link.unconfirmed - unconfirmed,
                     next="readers see the lost ones as holes in seq",
                 )
                 unconfirmed = self.link.unconfirmed
+
+
+async def _within(timeout_s: float, part: Awaitable[None], otherwise: str) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await part
+    except TimeoutError:
+        log.warning(otherwise, waited_s=timeout_s, next="it is left to the operating system")
 
 
 def _liveness_options(settings: Settings) -> LivenessOptions:
@@ -275,57 +321,3 @@ def _liveness_options(settings: Settings) -> LivenessOptions:
         failover_min_dwell_s=settings.failover_min_dwell_s,
         failover_probation_s=settings.failover_probation_s,
     )
-
-
-async def _serve(settings: Settings, listener: socket.socket) -> int:
-    service = Service(settings, listener)
-
-    def on_signal(number: int) -> None:
-        if service.parts.stopping:
-            log.warning("second signal: stopping at once", signal=signal.Signals(number).name)
-            service.buffer.abandon()
-            service.log_ledger()
-            os._exit(1)
-        log.info("stopping", signal=signal.Signals(number).name, next="a second signal stops at once")
-        service.request_stop()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(number, on_signal, number)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda number, _frame: loop.call_soon_threadsafe(on_signal, number))
-
-    for file in settings.secret_files:
-        if os.name == "posix" and file.stat().st_mode & 0o077:
-            log.warning("others may read a secret", file=str(file), next=f"chmod 600 {file}")
-    host, port = listener.getsockname()[:2]
-    log.info(
-        "started",
-        provider=settings.provider,
-        backup=settings.backup,
-        symbols=",".join(settings.symbols),
-        http=f"http://{host}:{port}/health",
-        nats=service.nats_url if settings.nats_enabled else "off: events are discarded",
-        epoch=service.epoch,
-    )
-    return await service.run()
-
-
-def run_service(settings: Settings) -> int:
-    """Run the service until it is told to stop; return the exit code: 0 after an orderly stop, 1 after a failure.
-
-    Raises:
-        PortTakenError: the HTTP address cannot be used.
-        UnknownProviderError, BadSettingsError: see `Service`.
-    """
-    loop_factory = None
-    if sys.platform != "win32":
-        import uvloop
-
-        loop_factory = uvloop.new_event_loop
-    with (
-        listen(settings.http_host, settings.http_port) as listener,
-        asyncio.Runner(loop_factory=loop_factory) as runner,
-    ):
-        return runner.run(_serve(settings, listener))

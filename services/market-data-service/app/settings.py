@@ -10,13 +10,16 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.sources import DotEnvSettingsSource, EnvSettingsSource
 
 from app.bus import MIN_CAPACITY
+from app.storage.address import parse as parse_storage
 from nats_link.address import BadUrlError, parse
 
 ENV_FILE: Final = Path(__file__).resolve().parents[1] / ".env"
 MAX_SYMBOLS: Final = 1_000
+MAY_BE_EMPTY: Final = frozenset({"storage_url"})  # an empty variable switches it off
 
 _SYMBOL: Final = re.compile(r"[A-Z0-9][A-Z0-9._/-]{0,31}")
 
@@ -58,6 +61,13 @@ def _nats_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _storage_url(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value().strip()
+    if text:
+        parse_storage(text)
+    return SecretStr(text)
+
+
 def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
@@ -75,6 +85,7 @@ SomeSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 WsUrl = Annotated[str, AfterValidator(lambda value: _url(value, "wss", "ws"))]
 RestUrl = Annotated[str, AfterValidator(lambda value: _url(value, "https", "http"))]
 NatsUrl = Annotated[SecretStr, AfterValidator(_nats_url)]
+StorageUrl = Annotated[SecretStr, AfterValidator(_storage_url)]
 
 
 class BadSettingsError(ValueError):
@@ -151,12 +162,62 @@ class Settings(BaseSettings):
         SecretStr("nats://127.0.0.1:4222"),
         description="NATS server, or several separated by commas; user and password, or a token, may stand in it.",
     )
+    nats_creds_file: Path | None = Field(None, description="A .creds file (JWT and seed) to authenticate with.")
+    nats_nkey_file: Path | None = Field(None, description="A file with an nkey seed to authenticate with.")
+    nats_tls_ca_file: Path | None = Field(
+        None, description="Certificates to trust beside the system's, in PEM; any of these files switches TLS on."
+    )
+    nats_tls_cert_file: Path | None = Field(None, description="Our certificate, where the server asks for one.")
+    nats_tls_key_file: Path | None = Field(None, description="The key of our certificate.")
+    nats_allow_insecure: bool = Field(
+        False, description="true: let a password or token go to another machine unencrypted."
+    )
+    use_jetstream: bool = Field(
+        False,
+        description="true: publish to the stream MD_EVENTS and keep every event until the stream has acknowledged it; "
+        "false: core NATS, at most once.",
+    )
+    jetstream_max_age_s: Annotated[float, Field(ge=1, le=31_536_000, allow_inf_nan=False)] = Field(
+        3600.0, description="Seconds the stream keeps an event; as the next ones, used when the stream is made."
+    )
+    jetstream_max_bytes: int = Field(
+        1 << 30, ge=1 << 20, description="Bytes the stream keeps; beyond, the oldest events are deleted."
+    )
+    jetstream_duplicate_window_s: SomeSeconds = Field(
+        120.0, description="Seconds for which the stream knows an event that is sent again; costs memory of NATS."
+    )
+    jetstream_replicas: Annotated[Literal[1, 3, 5], BeforeValidator(_number)] = Field(
+        1, description="Copies of the stream: 3 or 5 in a cluster of as many servers."
+    )
     nats_enabled: bool = Field(True, description="false: run without NATS; events are counted and let go.")
     bus_capacity: int = Field(
         50_000,
         ge=MIN_CAPACITY,
         le=10_000_000,
         description="Events kept per sink while it cannot take them; quotes and books are thinned out from 90 %.",
+    )
+    storage_url: StorageUrl = Field(
+        SecretStr("sqlite+aiosqlite:///data/market.db"),
+        description="Where every event is stored: a file as here (relative to the working directory), "
+        "postgresql+asyncpg://user@host/database, or empty: nowhere.",
+    )
+    archive_dir: Path = Field(
+        Path("data/archive"), description="Folder of the Parquet files that `python -m app archive` writes."
+    )
+    retention_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Days after which rows are deleted from the store, if their archive has been verified. 0: never.",
+    )
+    spill_dir: Path = Field(
+        Path("data/spill"), description="Folder for trades and status events that memory has no room for."
+    )
+    spill_max_mb: int = Field(
+        256,
+        ge=0,
+        le=1_000_000,
+        description="Megabytes there per sink; when they are full, sockets are not read any more. 0: no spilling.",
     )
     http_host: str = Field(
         "127.0.0.1", min_length=1, description="Address of the HTTP server; 0.0.0.0 makes it reachable from outside."
@@ -168,6 +229,29 @@ class Settings(BaseSettings):
     log_format: Annotated[Literal["console", "json"], BeforeValidator(_lower)] = Field(
         "console", description="console (coloured on a terminal, key=value elsewhere) or json."
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature; we have no such files
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """An empty variable is as if it were not there, but for those where empty means something."""
+        for source in (env_settings, dotenv_settings):
+            if isinstance(source, EnvSettingsSource):
+                everything = type(source)(settings_cls, env_ignore_empty=False, **_file_of(source))
+                source.env_vars = {
+                    **source.env_vars,
+                    **{name: value for name, value in everything.env_vars.items() if name in MAY_BE_EMPTY},
+                }
+        return init_settings, env_settings, dotenv_settings
+
+    def read_storage_url(self) -> str:
+        """Where events are stored, with the password; empty: nowhere."""
+        return self.storage_url.get_secret_value()
 
     def read_secret(self, name: Literal["failover_token", "alpaca_api_key", "alpaca_api_secret"]) -> str | None:
         """A secret, wherever it is kept; None when there is none.
@@ -195,8 +279,21 @@ class Settings(BaseSettings):
     @property
     def secret_files(self) -> list[Path]:
         """The files that secrets are read from."""
-        files = (self.failover_token_file, self.alpaca_api_key_file, self.alpaca_api_secret_file)
+        files = (
+            self.failover_token_file,
+            self.alpaca_api_key_file,
+            self.alpaca_api_secret_file,
+            self.nats_creds_file,
+            self.nats_nkey_file,
+            self.nats_tls_key_file,
+        )
         return [file for file in files if file is not None]
+
+
+def _file_of(source: EnvSettingsSource) -> dict[str, Any]:
+    if isinstance(source, DotEnvSettingsSource):
+        return {"env_file": source.env_file, "env_file_encoding": source.env_file_encoding}
+    return {}
 
 
 def load(env_file: Path | None = ENV_FILE, **flags: Any) -> Settings:  # noqa: ANN401 - pydantic checks each by its field

@@ -1,11 +1,12 @@
 """What the service's tests share: a reader on NATS that knows nothing of our own link."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import nats
+import postgres as postgres_server
 import pytest
 from nats.aio.msg import Msg
 
@@ -60,6 +61,15 @@ def wiretap() -> Callable[[str], Any]:
             await client.close()
 
     return listen
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_server.PostgresServer]:
+    """A real PostgreSQL that every test of the session shares; each makes a database of its own."""
+    with postgres_server.running() as server:
+        if server is None:
+            pytest.skip("no PostgreSQL here: expected initdb on PATH or in /usr/lib/postgresql")
+        yield server
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from app.http.api import ENDPOINTS, create_app
 from app.http.describe import Parts, describe_bus, describe_health, describe_providers
 from app.http.order import OrderRules
-from app.http.server import HttpServer, PortTakenError, listen
+from service_http import HttpServer, PortTakenError, listen
 
 __all__ = [
     "ENDPOINTS",

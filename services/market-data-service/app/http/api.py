@@ -5,12 +5,13 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.http.describe import Parts, describe_bus, describe_health, describe_providers
 from app.http.order import carry_out
+from service_http import HeadIsGet
 
 ENDPOINTS: Final = {
     "/health": "200 when ready, 503 when not, with the reasons",
@@ -19,15 +20,15 @@ ENDPOINTS: Final = {
     "/providers": "which provider is active, since when and why, and the health of each",
     "/metrics": "Prometheus metrics",
     "/bus-stats": "the ledger: what became of every event, by sink and type",
-    "/docs": "these endpoints, to try out (the page loads its looks from the internet; /openapi.json does not)",
+    "/docs": "these endpoints, to try out",
 }
 ORDERS: Final = {"/failover": 'POST {"to": "bybit"} makes that provider the active one; needs the token'}
 
 
 def create_app(parts: Parts) -> FastAPI:
     """The endpoints over `parts`; every error is JSON with a hint."""
-    app = FastAPI(title="market-data-service", description="Market data from exchanges to NATS.", redoc_url=None)
-    app.add_middleware(_HeadIsGet)
+    app = FastAPIOffline(redoc_url=None, title="market-data-service", description="Market data from exchanges to NATS.")
+    app.add_middleware(HeadIsGet)
 
     @app.get("/", summary="What there is to see here")
     async def index() -> dict[str, Any]:
@@ -57,7 +58,7 @@ def create_app(parts: Parts) -> FastAPI:
 
     @app.get("/bus-stats", summary=ENDPOINTS["/bus-stats"])
     async def bus_stats() -> dict[str, Any]:
-        return describe_bus(parts.bus, parts.link)
+        return describe_bus(parts.bus, parts.link, parts.stream, parts.storage)
 
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: HTTPException) -> JSONResponse:
@@ -76,15 +77,3 @@ def _hint(request: Request, status: int) -> str:
     if status == 404:
         return f"try one of {', '.join(ENDPOINTS)}"
     return ORDERS.get(request.url.path, "only GET and HEAD are served here")
-
-
-class _HeadIsGet:
-    """Answers HEAD like GET; the server leaves the body out."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
-        await self._app(scope, receive, send)

@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.bus import Account, Buffer, Bus
+from app.bus import Account, Buffer, Bus, Journal
 from app.feed import Feed
 from app.http.order import OrderRules
 from app.liveness.watch import Liveness
+from app.sinks.jetstream import JetStreamSink
+from app.sinks.storage import StorageSink
 from md_contract.events import TYPE_OF, BookL2, Quote, Trade
 from md_contract.units import NS_PER_S
 from nats_link import Link
 
-_OUTCOMES: Final = ("received", "delivered", "conflated", "dropped", "spilled", "queued", "difference")
+_OUTCOMES: Final = ("received", "recovered", "delivered", "conflated", "dropped", "spilled", "queued", "difference")
 
 
 @dataclass
@@ -28,16 +30,22 @@ class Parts:
     nats_url: str  # fit to be shown
     metrics: Callable[[], bytes]
     stopping: bool = False
+    stream: JetStreamSink | None = None  # None: core NATS, or none at all
+    storage: StorageSink | None = None  # None: nothing is stored
 
 
 def describe_health(parts: Parts, now_ns: int) -> dict[str, Any]:
-    """The body of `/health`: `status` is `ready`, `not_ready` or `stopping`; `reasons` says why in plain words."""
+    """The body of `/health`: `status` is `ready`, `not_ready` or `stopping`; `reasons` says why in plain words.
+
+    `notices` are worth knowing and do no harm yet.
+    """
     ages = _event_ages(parts, now_ns)
     reasons = list(_reasons(parts, ages))
     link = parts.link
     return {
         "status": "stopping" if parts.stopping else "not_ready" if reasons else "ready",
         "reasons": reasons,
+        "notices": [*_notices(parts.bus), *_notices_of_storage(parts.storage)],
         "active": parts.liveness.active,
         "providers": {
             name: {
@@ -62,10 +70,13 @@ def describe_health(parts: Parts, now_ns: int) -> dict[str, Any]:
             "connected": link is not None and link.connected,
             "url": parts.nats_url if link is not None else None,
             "last_error": link.last_error if link is not None else None,
+            **({} if parts.stream is None else {"jetstream": parts.stream.describe_health()}),
         },
+        "storage": None if parts.storage is None else parts.storage.describe_health(),
         "bus": {
             "saturated": parts.bus.saturated,
             "fill_ratio": {buffer.name: round(buffer.fill_ratio, 4) for buffer in parts.bus.buffers},
+            "on_disk": {buffer.name: buffer.journal.records for buffer in parts.bus.buffers if buffer.journal},
         },
     }
 
@@ -78,9 +89,32 @@ def _reasons(parts: Parts, ages: Mapping[str, float | None]) -> Iterator[str]:
         yield "no market data has come yet"
     if parts.link is not None and not parts.link.connected:
         yield f"not connected to NATS at {parts.nats_url}; events are kept and it keeps trying"
+    if parts.stream is not None and parts.stream.trouble is not None:
+        yield f"JetStream: {parts.stream.trouble}; events are kept and it keeps trying"
     for buffer in parts.bus.buffers:
-        if buffer.saturated:
+        if buffer.saturated and buffer.holds_sockets:
             yield f"the buffer of the sink {buffer.name!r} is full: sockets are not read until it has room"
+        elif buffer.saturated:
+            yield f"memory and disk are full for the sink {buffer.name!r}: events for it are dropped and counted"
+
+
+def _notices(bus: Bus) -> Iterator[str]:
+    for buffer in bus.buffers:
+        journal = buffer.journal
+        if journal is None:
+            continue
+        if journal.records:
+            yield (
+                f"{journal.records} events for the sink {buffer.name!r} wait on disk, which is"
+                f" {journal.bytes / journal.max_bytes:.0%} full; they go out in order when it takes them"
+            )
+        if journal.write_errors or journal.read_errors or journal.corrupt:
+            yield f"the events on disk for the sink {buffer.name!r} have had trouble: {journal.last_error}"
+
+
+def _notices_of_storage(storage: StorageSink | None) -> Iterator[str]:
+    if storage is not None and storage.writer.failing is not None:
+        yield f"nothing is stored now: {storage.writer.failing}; events are kept and it keeps trying"
 
 
 def _reasons_of_the_active(parts: Parts) -> Iterator[str]:
@@ -137,10 +171,13 @@ def _describe_provider(parts: Parts, name: str, feed: Feed, now: int) -> dict[st
     }
 
 
-def describe_bus(bus: Bus, link: Link | None) -> dict[str, Any]:
+def describe_bus(
+    bus: Bus, link: Link | None, stream: JetStreamSink | None = None, storage: StorageSink | None = None
+) -> dict[str, Any]:
     """The body of `/bus-stats`; every `difference` is 0 or the service has a defect.
 
-    `link` goes on where the sink's `delivered` ends: what the connection to NATS did with the messages it accepted.
+    `link` and `jetstream` go on where the sink's `delivered` ends: what the connection to NATS did with the messages it
+    accepted, and which of them the stream has acknowledged. `storage` does so for what the storage sink took.
     """
     return {
         "saturated": bus.saturated,
@@ -154,6 +191,8 @@ def describe_bus(bus: Bus, link: Link | None) -> dict[str, Any]:
             "unconfirmed": link.unconfirmed,
             "refused": link.refused,
         },
+        "jetstream": None if stream is None else stream.describe(),
+        "storage": None if storage is None else storage.writer.account.as_dict(),
     }
 
 
@@ -167,6 +206,22 @@ def _describe_buffer(buffer: Buffer) -> dict[str, Any]:
         "failures": buffer.failures,
         "total": {outcome: sum(row[outcome] for row in types.values()) for outcome in _OUTCOMES},
         "types": types,
+        "journal": None if buffer.journal is None else _describe_journal(buffer.journal),
+    }
+
+
+def _describe_journal(journal: Journal) -> dict[str, Any]:
+    """What is on disk now, and what has gone wrong there."""
+    return {
+        "records": journal.records,
+        "bytes": journal.bytes,
+        "max_bytes": journal.max_bytes,
+        "torn": journal.torn,
+        "corrupt": journal.corrupt,
+        "refused": journal.refused,
+        "write_errors": journal.write_errors,
+        "read_errors": journal.read_errors,
+        "last_error": journal.last_error,
     }
 
 

@@ -69,7 +69,7 @@ def test_a_taken_port_is_told_before_anything_else_happens() -> None:
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert f"HTTP port {port}" in done.stderr
+    assert f"HTTP cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "HTTP_PORT" in done.stderr
 
 

@@ -1,15 +1,20 @@
 """The HTTP side over real sockets: what people, probes and Prometheus see."""
 
 import asyncio
+import re
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.bus import NATS
 from app.feed import ConnectionState
 from app.http import PortTakenError, describe_bus, listen
+from app.journal import Journal
 from md_contract.events import EVENT_TYPES, Quote, Trade
 
 
@@ -24,7 +29,7 @@ async def test_health_is_200_when_connected_and_fed(room: Any) -> None:
     assert body["symbols"]["BTCUSDT"]["last_event_age_s"] < 5
     assert body["symbols"]["ETHUSDT"]["last_event_age_s"] is None
     assert body["providers"]["binance"]["connected"]
-    assert body["bus"] == {"saturated": False, "fill_ratio": {"nats": 0.0}}
+    assert body["bus"] == {"saturated": False, "fill_ratio": {"nats": 0.0}, "on_disk": {}}
     assert (await room.get("/ready"))[0] == 200
 
 
@@ -49,7 +54,34 @@ async def test_each_reason_for_not_being_ready_is_said_in_plain_words(room: Any)
         "not connected to NATS at nats://***@127.0.0.1:1; events are kept and it keeps trying",
         "the buffer of the sink 'nats' is full: sockets are not read until it has room",
     ]
-    assert body["bus"] == {"saturated": True, "fill_ratio": {"nats": 1.2}}
+    assert body["bus"] == {"saturated": True, "fill_ratio": {"nats": 1.2}, "on_disk": {}}
+
+
+async def test_events_on_disk_are_a_notice_and_a_full_disk_is_a_reason(room: Any, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", 8 * 1024)
+    buffer = room.bus.attach("slow", lambda _: False, 10, NATS, journal)
+    room.see()
+    for number in range(19):
+        room.bus.publish(trade(number))
+    status, body = await room.get("/health")
+    assert (status, body["reasons"]) == (200, [])
+    assert body["bus"]["on_disk"] == {"slow": 10}
+    assert [re.sub(r"\d+ %|\d+%", "N%", notice) for notice in body["notices"]] == [
+        "10 events for the sink 'slow' wait on disk, which is N% full; they go out in order when it takes them"
+    ]
+    _, stats = await room.get("/bus-stats")
+    assert stats["sinks"]["slow"]["types"]["trade"]["spilled"] == stats["sinks"]["slow"]["journal"]["records"] == 10
+    assert stats["sinks"]["nats"]["journal"] is None
+    _, metrics = await room.get("/metrics")
+    assert 'md_sink_spilled_events{sink="slow",type="trade"} 10.0' in metrics
+    assert 'md_journal_records{sink="slow"} 10.0' in metrics
+    assert f'md_journal_bytes{{sink="slow"}} {journal.bytes}.0' in metrics
+    while not buffer.saturated:
+        room.bus.publish(trade(1))
+    status, body = await room.get("/health")
+    assert status == 503
+    assert body["reasons"] == ["the buffer of the sink 'slow' is full: sockets are not read until it has room"]
+    journal.close()
 
 
 async def test_symbols_the_venue_does_not_know_are_shown_with_the_reason(room: Any) -> None:
@@ -141,7 +173,7 @@ async def test_a_defect_behind_an_endpoint_shows_no_inside(room: Any) -> None:
 def test_a_taken_port_is_one_line_that_names_the_port_and_the_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(PortTakenError, match=rf"HTTP port {port} on 127\.0\.0\.1 .* HTTP_PORT") as refused:
+        with pytest.raises(PortTakenError, match=rf"127\.0\.0\.1:{port} .* HTTP_PORT") as refused:
             listen("127.0.0.1", port)
     assert "\n" not in str(refused.value)
 
@@ -149,6 +181,27 @@ def test_a_taken_port_is_one_line_that_names_the_port_and_the_setting() -> None:
 def test_an_address_that_is_not_ours_is_refused_the_same_way() -> None:
     with pytest.raises(PortTakenError, match="HTTP_HOST"):
         listen("192.0.2.1", 0)
+
+
+async def test_silent_connections_keep_nobody_out(room: Any) -> None:
+    port = int(room.base.rpartition(":")[2])
+    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
+    async with asyncio.timeout(5):
+        assert (await room.get("/livez"))[0] == 200
+        assert (await room.get("/metrics"))[0] == 200
+    assert room.server.gate.evicted >= 300 - room.server.gate.max_connections
+    for _, writer in silent:
+        writer.close()
+
+
+async def test_the_page_for_people_needs_nothing_from_the_internet(room: Any) -> None:
+    _, page = await room.get("/docs")
+    own = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert own
+    assert all(address.startswith("/") for address in own)
+    for address in own:
+        async with aiohttp.ClientSession() as client, client.get(room.base + address) as answer:
+            assert answer.status == 200
 
 
 async def test_stop_ends_the_server_though_a_client_holds_its_connection(room: Any) -> None:

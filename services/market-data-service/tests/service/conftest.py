@@ -73,6 +73,15 @@ class Process:
                     return
                 await asyncio.sleep(0.02)
 
+    async def spilled(self, at_least: int, timeout_s: float = 15) -> dict[str, Any]:
+        """Wait until /bus-stats says so of all types together; return it."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                _, stats = await self.get("/bus-stats")
+                if stats["sinks"]["nats"]["total"]["spilled"] >= at_least:
+                    return dict(stats)
+                await asyncio.sleep(0.02)
+
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
@@ -84,14 +93,20 @@ class Process:
         return code
 
 
+@pytest.fixture(autouse=True)
+def _files_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPILL_DIR", str(tmp_path / "spill"))
+
+
 @pytest.fixture
-def service() -> Callable[..., Any]:
+def service(tmp_path: Path) -> Callable[..., Any]:
     """`async with service("run", NATS_URL=...) as process:`; killed at the end if it still runs."""
 
     @asynccontextmanager
     async def start(*arguments: str, **variables: object) -> AsyncIterator[Process]:
         env = dict(line.split("=", 1) for line in (SERVICE / ".env.example").read_text().splitlines() if "=" in line)
-        env |= {"HTTP_PORT": "0", "LOG_FORMAT": "json", "NATS_ENABLED": "true"}
+        env |= {"HTTP_PORT": "0", "LOG_FORMAT": "json", "NATS_ENABLED": "true", "SPILL_DIR": str(tmp_path / "spill")}
+        env |= {"STORAGE_URL": ""}  # tests about storage give one
         env |= {name: str(value) for name, value in variables.items()}
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "app", *arguments,
