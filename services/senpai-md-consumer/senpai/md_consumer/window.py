@@ -10,7 +10,6 @@ follower once: O(1) amortised per event at any rate, window length and number of
 
 from array import array
 from bisect import bisect_right
-from math import log, log1p
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 _TRIM_LEAST: Final = 256  # events: below this, deleting from the front is not worth its fixed cost
@@ -30,11 +29,13 @@ class Clock:
 class Follower(Protocol):
     """Something kept up to date with a window, such as a running sum.
 
-    It has one term per event of the window. A term may need the `lead` events before its own, which must then be in the
-    window as well: 0 for a sum of sizes, 1 for a sum of returns.
+    It has one term per event of the window. A term may be made of its own event and the `reach` events before it: 0
+    for a sum of sizes, 1 for a sum of returns. Of these the last `lead` must be in the window as well, or the term is
+    not. One event before a window is kept, so `reach` is at most `lead` + 1.
     """
 
     lead: int
+    reach: int
 
     def add(self, start: int, stop: int) -> None:
         """The terms at `start:stop` of the series' columns are in."""
@@ -122,24 +123,45 @@ class Window(Generic[SeriesT]):
         self._low -= count
         self._high -= count
 
-    def before_insert(self, index: int) -> None:
-        """Take out the terms that will change when an event is inserted at `index`. The followers must be in sync."""
+    def before_change(self, index: int, replaced: int) -> None:
+        """Take out the terms that will change when `replaced` events at `index` (0 or 1) give way to one.
+
+        The followers must be in sync.
+        """
         for follower in self._followers:
-            start, stop = max(index, self._low + follower.lead), min(index + follower.lead, self._high)
+            start = max(index, self._low + follower.lead)
+            stop = min(index + follower.reach + replaced, self._high)
             if start < stop:
                 follower.remove(start, stop)
 
-    def after_insert(self, index: int) -> None:
-        """Put in the terms that are new or changed since an event was inserted at `index`."""
-        self._high += 1
-        if self._ts[index] <= self._clock.now - self.span_ns:
-            self.head += 1
-            self._low += 1
-            return
+    def after_change(self, index: int, replaced: int) -> None:
+        """Put in the terms that are new or changed since."""
+        if not replaced:
+            self._high += 1
+            if self._ts[index] <= self._clock.now - self.span_ns:
+                self.head += 1
+                self._low += 1
         for follower in self._followers:
-            start, stop = max(index, self._low + follower.lead), min(index + follower.lead + 1, self._high)
+            start = max(index, self._low + follower.lead)
+            stop = min(index + follower.reach + 1, self._high)
             if start < stop:
                 follower.add(start, stop)
+
+
+class Derived(Protocol):
+    """Something that is made of the events of a series and has to know what happens to them."""
+
+    def catch_up(self) -> None:
+        """The series is about to forget events that no window needs any more."""
+
+    def dropped(self, count: int) -> None:
+        """It has deleted that many events from its front."""
+
+    def inserted(self, index: int) -> None:
+        """An event was put in there, before younger ones."""
+
+    def clear(self) -> None:
+        """The series was cleared."""
 
 
 class Series:
@@ -149,13 +171,15 @@ class Series:
     over the window is measured from. `span_ns` is the length of the longest window.
     """
 
-    __slots__ = ("_columns", "_trim_at", "began", "clock", "span_ns", "ts", "windows")
+    __slots__ = ("_columns", "_trim_at", "began", "clock", "derived", "restarted", "span_ns", "ts", "windows")
 
     def __init__(self, clock: Clock, *columns: "array[Any]") -> None:
         self.clock = clock
         self.ts: array[int] = array("q")
         self.span_ns = 0
         self.began: int | None = None  # time of the first event since the series was last empty for good
+        self.restarted = False  # there was an earlier history
+        self.derived: Derived | None = None
         self.windows: dict[int, Window[Any]] = {}
         self._columns = (self.ts, *columns)
         self._trim_at = _TRIM_LEAST
@@ -171,19 +195,28 @@ class Series:
             self.span_ns = max(self.span_ns, span_ns)
         return window
 
+    def edges(self) -> list[int]:
+        """What changes when time alone changes what is inside the windows."""
+        return [window.advance() for window in self.windows.values()]
+
     def clear(self) -> None:
         """Forget everything, so that what follows is not mixed with what was before."""
         self.began = None
+        self.restarted = True
         for column in self._columns:
             del column[:]
         for window in self.windows.values():
             window.clear()
+        if self.derived is not None:
+            self.derived.clear()
         self._trim_at = _TRIM_LEAST
 
     def trim(self) -> None:
         """Delete what no window needs any more, if there may be enough of it. To be called now and then."""
         if len(self.ts) < self._trim_at:
             return
+        if self.derived is not None:
+            self.derived.catch_up()
         for window in self.windows.values():
             window.sync()
         count = min(window.head for window in self.windows.values()) - 1
@@ -192,6 +225,8 @@ class Series:
                 del column[:count]
             for window in self.windows.values():
                 window.drop_front(count)
+            if self.derived is not None:
+                self.derived.dropped(count)
         self._trim_at = len(self.ts) + max(_TRIM_LEAST, len(self.ts) >> 4)
 
     def insert(self, ts: int, *values: float) -> None:
@@ -199,70 +234,25 @@ class Series:
         index = bisect_right(self.ts, ts)
         for window in self.windows.values():
             window.sync()
-            window.before_insert(index)
+            window.before_change(index, 0)
         for column, value in zip(self._columns, (ts, *values), strict=True):
             column.insert(index, value)
         self._relink(index)
         for window in self.windows.values():
-            window.after_insert(index)
+            window.after_change(index, 0)
+        if self.derived is not None:
+            self.derived.inserted(index)
+
+    def replace(self, index: int, *values: float) -> None:
+        """Give the event at `index` other values and the same time."""
+        for window in self.windows.values():
+            window.sync()
+            window.before_change(index, 1)
+        for column, value in zip(self._columns[1:], values, strict=True):
+            column[index] = value
+        self._relink(index)
+        for window in self.windows.values():
+            window.after_change(index, 1)
 
     def _relink(self, index: int) -> None:
-        """Recompute what depends on neighbours, after an insertion at `index`."""
-
-
-class Trades(Series):
-    """Trades: price, size in base units, price * size, and the log return from the trade before (first of all: 0)."""
-
-    __slots__ = ("log_return", "notional", "price", "size")
-
-    def __init__(self, clock: Clock) -> None:
-        self.price: array[float] = array("d")
-        self.size: array[float] = array("d")
-        self.notional: array[float] = array("d")
-        self.log_return: array[float] = array("d")
-        super().__init__(clock, self.price, self.size, self.notional, self.log_return)
-
-    def append(self, ts: int, price: float, size: float) -> None:
-        """Add a trade that is not older than the last one."""
-        prices = self.price
-        if prices:
-            before = prices[-1]
-            change = (price - before) / before
-            self.log_return.append(log1p(change) if change > -0.5 else log(price / before))  # as `log_return`
-        else:
-            self.began = ts
-            self.log_return.append(0.0)
-        self.ts.append(ts)
-        prices.append(price)
-        self.size.append(size)
-        self.notional.append(price * size)
-
-    def _relink(self, index: int) -> None:
-        for i in (index, index + 1):
-            if 0 < i < len(self.price):
-                self.log_return[i] = log_return(self.price[i - 1], self.price[i])
-
-
-class Delays(Series):
-    """Events of any kind that carry a time of their own, and their `ts_recv - ts_event` in ns."""
-
-    __slots__ = ("delay_ns",)
-
-    def __init__(self, clock: Clock) -> None:
-        self.delay_ns: array[int] = array("q")
-        super().__init__(clock, self.delay_ns)
-
-    def push(self, ts: int, delay_ns: int) -> None:
-        """Add an event, before younger ones if need be."""
-        times = self.ts
-        if ts != self.clock.now and times and ts < times[-1]:
-            self.insert(ts, delay_ns)
-        else:
-            times.append(ts)
-            self.delay_ns.append(delay_ns)
-
-
-def log_return(before: float, after: float) -> float:
-    """ln(after / before), right to the last digits also where the two are nearly equal."""
-    change = (after - before) / before
-    return log1p(change) if change > -0.5 else log(after / before)
+        """Recompute what depends on neighbours, after a change at `index`."""

@@ -5,7 +5,8 @@ from itertools import accumulate
 from typing import Final
 
 from md_contract.units import NS_PER_MS
-from senpai.md_consumer.window import Delays, Window
+from senpai.md_consumer.series import Delays
+from senpai.md_consumer.window import Window
 
 # A bucket is 2^19 ns (0.52 ms) wide up to 128 buckets (67 ms), and from there on 1/64 of the delays' power of two, so
 # that its middle is within 0.27 ms or 0.8 % of all that it holds.
@@ -19,14 +20,14 @@ _FAR_NS: Final = 25 * NS_PER_MS
 class Latency:
     """Follows a window of delays with the number of them in each bucket."""
 
-    lead = 0
+    lead = reach = 0
 
     def __init__(self, window: Window[Delays]) -> None:
         self._window = window
         self._counts: dict[int, int] = {}
         self._order: list[int] = []  # the buckets in ascending order
         self._ranks: list[int] = []  # the number of delays up to and with each of them
-        self._ranked = False  # the two above are up to date
+        self._ranked = False  # the two above are up to date, or there are no delays
         window.follow(self)
 
     def add(self, start: int, stop: int) -> None:
@@ -49,7 +50,6 @@ class Latency:
                 del counts[key]
 
     def reset(self) -> None:
-        self._ranked = False
         self._counts.clear()
 
     def p50(self) -> float | None:

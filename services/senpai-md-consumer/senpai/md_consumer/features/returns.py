@@ -1,6 +1,7 @@
 """Price return over a window."""
 
-from senpai.md_consumer.window import Trades, Window
+from senpai.md_consumer.series import Trades
+from senpai.md_consumer.window import Window
 
 
 class Returns:

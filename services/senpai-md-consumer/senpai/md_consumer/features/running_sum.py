@@ -1,6 +1,6 @@
-"""A sum that numbers enter and leave, and that knows how wrong rounding may have made it."""
+"""Sums that numbers enter and leave, and that know how wrong rounding may have made them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import fsum
 from typing import Final
 
@@ -48,12 +48,50 @@ class RunningSum:
         return self._rounded * UNIT_ROUNDOFF <= MOST_ERROR * self.total
 
 
-def rounded_sum(numbers: Sequence[float], start: int, stop: int) -> tuple[float, int]:
-    """Sum `numbers[start:stop]`, all of one sign, and say how often that was rounded.
+def rounded_sum(numbers: Sequence[float]) -> tuple[float, int]:
+    """The sum of numbers of one sign, and how often it was rounded at most.
 
     The quick way, but exactly where the errors of very many would add up.
     """
-    count = stop - start
-    if count == 1:
-        return numbers[start], 0
-    return (sum(numbers[start:stop]), count) if count < _MANY else (fsum(numbers[start:stop]), 1)
+    count = len(numbers)
+    return (sum(numbers), count) if count < _MANY else (fsum(numbers), 1)
+
+
+class CompensatedSum:
+    """A sum of numbers of either sign that may nearly cancel.
+
+    The total has twice the digits of a float. What is lost is the rounding of each part, at most half a unit in its
+    last place, so that many parts can come and go before the sum has to be computed again.
+    """
+
+    __slots__ = ("_high", "_low", "_rounded")
+
+    def __init__(self) -> None:
+        self._high = 0.0
+        self._low = 0.0
+        self._rounded = 0.0  # sum of the magnitudes that were rounded, as in RunningSum
+
+    def add(self, numbers: Iterable[float]) -> None:
+        self._add(fsum(numbers))
+
+    def remove(self, numbers: Iterable[float]) -> None:
+        self._add(-fsum(numbers))
+
+    def reset(self) -> None:
+        self._high = self._low = self._rounded = 0.0
+
+    @property
+    def total(self) -> float:
+        return self._high + self._low
+
+    def is_sound(self, most_error: float) -> bool:
+        """Whether the error is at most this part of the total."""
+        return self._rounded * UNIT_ROUNDOFF <= most_error * abs(self._high + self._low)
+
+    def _add(self, part: float) -> None:
+        """Add without an error: what the sum of the two floats loses is what `_low` gets (Knuth's TwoSum)."""
+        before = self._high
+        high = self._high = before + part
+        rounded = high - before
+        self._low += (before - (high - rounded)) + (part - rounded)
+        self._rounded += abs(part)

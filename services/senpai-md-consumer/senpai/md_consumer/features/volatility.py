@@ -5,7 +5,8 @@ from math import fsum, sqrt
 from operator import mul
 
 from senpai.md_consumer.features.running_sum import MOST_ERROR, RunningSum, rounded_sum
-from senpai.md_consumer.window import Trades, Window
+from senpai.md_consumer.series import Trades
+from senpai.md_consumer.window import Window
 
 
 class TradeVolatility:
@@ -15,7 +16,7 @@ class TradeVolatility:
     that the two sums would nearly cancel.
     """
 
-    lead = 1
+    lead = reach = 1
 
     def __init__(self, window: Window[Trades]) -> None:
         self._window = window
@@ -27,12 +28,12 @@ class TradeVolatility:
     def add(self, start: int, stop: int) -> None:
         terms = self._terms(start, stop)
         self._sum.add(fsum(terms))  # of both signs: the errors of a quick sum could exceed what its size tells
-        self._squares.add(*rounded_sum(list(map(mul, terms, terms)), 0, len(terms)))
+        self._squares.add(*rounded_sum(list(map(mul, terms, terms))))
 
     def remove(self, start: int, stop: int) -> None:
         terms = self._terms(start, stop)
         self._sum.remove(fsum(terms))
-        self._squares.remove(*rounded_sum(list(map(mul, terms, terms)), 0, len(terms)))
+        self._squares.remove(*rounded_sum(list(map(mul, terms, terms))))
 
     def reset(self) -> None:
         self._sum.reset()
