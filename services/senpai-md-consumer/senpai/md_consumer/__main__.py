@@ -8,9 +8,13 @@ import structlog
 import typer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from nats_link import redact
+from nats_link import BadAccessError, redact
+from nats_link.jetstream import StreamError
 from senpai.md_consumer import service
+from senpai.md_consumer.features import select
 from senpai.md_consumer.http import PortTakenError
+from senpai.md_consumer.plugins.loader import PluginsError
+from senpai.md_consumer.plugins.trial import try_out
 from senpai.md_consumer.settings import SettingsError, env_example, read_settings
 
 USAGE_ERROR: Final = 2
@@ -33,7 +37,9 @@ def main(context: typer.Context) -> None:
         settings = read_settings()
         configure_logging(settings.log_level, settings.log_format)
         service.run(settings)
-    except SettingsError as error:
+    except PluginsError as error:
+        raise _ended_by(error) from None
+    except (SettingsError, BadAccessError, StreamError) as error:
         raise _ended(str(error), USAGE_ERROR) from None
     except PortTakenError as error:
         raise _ended(str(error), FAILURE) from None
@@ -46,6 +52,26 @@ def main(context: typer.Context) -> None:
 def print_env_example() -> None:
     """Print `.env.example`: every setting with its default."""
     print(env_example(), end="")
+
+
+@cli.command("plugins")
+def try_plugins() -> None:
+    """Try the plug-ins of SENPAI_PLUGINS on a made-up market, without NATS: what they say, and what they cost."""
+    try:
+        settings = read_settings()
+        trial = try_out(service.load_plugins(settings), select(settings.features))
+    except PluginsError as error:
+        raise _ended_by(error) from None
+    except SettingsError as error:
+        raise _ended(str(error), USAGE_ERROR) from None
+    print("\n".join(trial.lines))
+    raise typer.Exit(0 if trial.is_good else FAILURE)
+
+
+def _ended_by(error: PluginsError) -> typer.Exit:
+    for problem in error.problems[:-1]:
+        _ended(problem, USAGE_ERROR)
+    return _ended(error.problems[-1], USAGE_ERROR)
 
 
 def _ended(message: str, code: int) -> typer.Exit:

@@ -4,92 +4,35 @@ Synchronous and without a clock of its own: every time is an argument, so the sa
 offline. `mono_ns` is a monotonic clock's reading, `wall_ns` UTC; both in nanoseconds.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from md_contract.events import STATUS_KINDS, BookL2, Event, Quote, Status, Trade
-from md_contract.signals import FeatureVector, Signal
+from md_contract.signals import FeatureVector, Signal, Trust
 from md_contract.subjects import SYSTEM
 from md_contract.units import NS_PER_S
-from senpai.md_consumer.features import ROLLING_S, FeatureSet
-from senpai.md_consumer.rules import RULES, Finding, RuleOptions
-from senpai.md_consumer.state import Counters, LatestState, SymbolState
-from senpai.md_consumer.trust import Cadence, assess
+from senpai.md_consumer.counters import Counters
+from senpai.md_consumer.marks import NEW_EPOCH
+from senpai.md_consumer.rules import RULES, Finding, RuleSpec
+from senpai.md_consumer.state import LatestState, SymbolState
+from senpai.md_consumer.tracked import PipelineOptions, RuleWatch, Tracked, Withheld
+from senpai.md_consumer.trust import assess
 
-__all__ = ["Counters", "LatestState", "Pipeline", "PipelineOptions"]
+__all__ = ["Counters", "LatestState", "Pipeline", "PipelineOptions", "Withheld"]
 
 MARKET_TYPES: Final = ("trade", "quote", "book_l2")
-QUIET_NS: Final = NS_PER_S  # a symbol's clock goes on by itself after this long without an event
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineOptions:
-    """Settings of the heart.
-
-    Raises:
-        ValueError: `window_s` is not above 0 and at most 60.
-    """
-
-    window_s: float = ROLLING_S  # length of the "60 s" windows
-    return_threshold: float = 0.003  # fraction: 0.003 is 0.3 %
-    volume_threshold: float = 1.0  # base units
-    spread_threshold_bps: float = 20.0
-    rearm_fraction: float = 0.5  # an episode is over when the return is back within this part of its threshold
-    signal_valid_s: float = 10.0
-    max_symbols: int = 4096
-
-    def __post_init__(self) -> None:
-        if not 0 < self.window_s <= ROLLING_S:
-            raise ValueError(f"window_s: expected more than 0 and at most {ROLLING_S}, found {self.window_s!r}")
-
-
-class _Tracked:
-    """Everything that belongs to one symbol."""
-
-    __slots__ = ("advanced_ns", "cadence", "features", "flags", "rules", "state")
-
-    def __init__(self, symbol: str, counters: Counters, options: PipelineOptions) -> None:
-        self.state = SymbolState(symbol, round(options.window_s * NS_PER_S), counters)
-        self.features = FeatureSet(self.state)
-        thresholds = RuleOptions(
-            return_threshold=options.return_threshold,
-            volume_threshold=options.volume_threshold,
-            spread_threshold_bps=options.spread_threshold_bps,
-            rearm_fraction=options.rearm_fraction,
-        )
-        self.rules = [(name, rule(self.features.readers, thresholds).evaluate) for name, rule in RULES.items()]
-        self.cadence = Cadence()
-        self.advanced_ns = 0  # monotonic time up to which the clock was moved without an event
-        self.flags = (False, False, False)  # of trust, as of the last look at the time
-
-    def on_time(self, mono_ns: int) -> bool:
-        """Go on with the time of a quiet symbol; return whether its message changed by that."""
-        state = self.state
-        self.cadence.look(state.events, state.mono_ns)
-        changed = mono_ns - state.mono_ns >= QUIET_NS and self._go_on(mono_ns)
-        trust = assess(state, self.cadence, mono_ns)
-        before, self.flags = self.flags, (trust.warm, trust.stale, trust.gap)
-        return changed or before != self.flags
-
-    def _go_on(self, mono_ns: int) -> bool:
-        """Move the clock by the time that went by; return whether anything left a window."""
-        state = self.state
-        windows = [*state.trades.windows.values(), *state.delays.windows.values()]
-        before = [window.advance() for window in windows]
-        state.clock.now += max(mono_ns - max(state.mono_ns, self.advanced_ns), 0)
-        self.advanced_ns = mono_ns
-        return before != [window.advance() for window in windows]
 
 
 class Pipeline:
     """State, features and rules of every symbol."""
 
-    def __init__(self, options: PipelineOptions) -> None:
+    def __init__(self, options: PipelineOptions, rules: Mapping[str, RuleSpec] = RULES) -> None:
         self.counters = Counters()
+        self.withheld: dict[tuple[str, str, str], int] = {}  # (rule, direction, reason) -> signals withheld
+        self.expired = 0  # symbols forgotten
         self._options = options
-        self._valid_ns = round(options.signal_valid_s * NS_PER_S)
-        self._tracked: dict[str, _Tracked] = {}
+        self._rules = rules
+        self._tracked: dict[str, Tracked] = {}
 
     @property
     def symbols(self) -> Collection[str]:
@@ -100,8 +43,7 @@ class Pipeline:
         """Apply one event; return the signals that fire now (normally none)."""
         tracked = self._tracked.get(event.symbol)
         if tracked is None:
-            self._on_untracked(event, mono_ns)
-            return ()
+            return self._on_untracked(event, mono_ns)
         if type(event) is Trade:
             applied = tracked.state.on_trade(event, mono_ns)
         elif type(event) is Quote:
@@ -109,22 +51,22 @@ class Pipeline:
         elif type(event) is BookL2:
             applied = tracked.state.on_book(event, mono_ns)
         else:
-            self._on_notice(event, mono_ns)
-            return ()
+            return self._on_notice(event, mono_ns)
         if not applied:
             return ()
         signals: list[Signal] | tuple[()] = ()
-        for name, evaluate in tracked.rules:
-            finding = evaluate()
-            if finding is not None:
-                signals = [*signals, self._signal(tracked, name, finding, mono_ns)]
+        for watch, begins, rule in tracked.questions:
+            if watch.is_due(tracked.state.clock.now) if watch.busy else begins() is not None:
+                signals = [*signals, *self._look(tracked, rule, mono_ns)]
         return signals
 
     def on_bus_gap(self, event_type: str, symbol: str, missing: int, mono_ns: int) -> None:  # noqa: ARG002  # the seam
         """Take note that the bus lost `missing` events before the next one (-1: nobody knows how many)."""
         tracked = self._tracked.get(symbol)
         if tracked is not None:
-            _lose(tracked.state, event_type, "new_epoch" if missing < 0 else f"{event_type}_gap")
+            _lose(tracked.state, event_type, NEW_EPOCH if missing < 0 else f"{event_type}_gap")
+            for rule in tracked.rules:
+                rule.watch.hurry()
 
     def on_time(self, mono_ns: int) -> list[str]:
         """Advance quiet symbols; return those whose message changed by that. Called about once a second."""
@@ -136,59 +78,117 @@ class Pipeline:
         if tracked is None:
             return None
         state = tracked.state
-        trust = assess(state, tracked.cadence, mono_ns)
+        trust = assess(state, tracked.cadences, mono_ns)
         return FeatureVector(symbol, state.provider, state.clock.now, wall_ns, tracked.features.values(), trust)
+
+    def review(self, mono_ns: int) -> list[Signal]:
+        """Look again at every episode under way; return the cancels that time has brought. For after `on_time`."""
+        return [signal for tracked in self._tracked.values() for signal in self._look_at_busy(tracked, mono_ns)]
+
+    def expire(self, mono_ns: int) -> list[str]:
+        """Forget the symbols that have been silent for long enough to be no symbols any more; return which.
+
+        Nothing of interest goes with them: their windows have long been empty and their signals out of date.
+        """
+        silent_ns = round(self._options.symbol_expiry_s * NS_PER_S)
+        over = [symbol for symbol, tracked in self._tracked.items() if mono_ns - tracked.state.mono_ns >= silent_ns]
+        for symbol in over:
+            del self._tracked[symbol]
+        self.expired += len(over)
+        return over
+
+    def trust(self, symbol: str, mono_ns: int) -> Trust | None:
+        """How far the symbol's numbers can be trusted; None for an unknown symbol."""
+        tracked = self._tracked.get(symbol)
+        return None if tracked is None else assess(tracked.state, tracked.cadences, mono_ns)
 
     def latest(self, symbol: str) -> LatestState | None:
         """The last trade, quote and book of the symbol; None for an unknown symbol."""
         tracked = self._tracked.get(symbol)
         return None if tracked is None else tracked.state.latest
 
-    def _on_untracked(self, event: Event, mono_ns: int) -> None:
+    def last_signals(self, symbol: str | None = None) -> list[Signal]:
+        """The last signal of each rule and direction as it was told last, newest first: of one symbol, or of all."""
+        tracked = self._tracked.values() if symbol is None else filter(None, [self._tracked.get(symbol)])
+        found = [signal for one in tracked for signal in one.signals.values()]
+        return sorted(found, key=lambda signal: signal.ts, reverse=True)
+
+    def withheld_samples(self, limit: int) -> list[Withheld]:
+        """The last withheld signal of each symbol, newest first."""
+        found = [tracked.withheld for tracked in self._tracked.values() if tracked.withheld is not None]
+        return sorted(found, key=lambda withheld: withheld.ts, reverse=True)[:limit]
+
+    def silences(self, mono_ns: int) -> dict[str, float]:
+        """The symbols that were stale when `on_time` last looked, and for how many seconds they have been silent."""
+        return {
+            symbol: (mono_ns - tracked.state.mono_ns) / NS_PER_S
+            for symbol, tracked in self._tracked.items()
+            if tracked.trust is not None and tracked.trust.stale
+        }
+
+    def switched(self) -> dict[str, str]:
+        """The symbols whose source had just switched when `on_time` last looked, and to which provider."""
+        return {
+            symbol: tracked.trust.source or ""
+            for symbol, tracked in self._tracked.items()
+            if tracked.trust is not None and "source_switch" in tracked.trust.reasons
+        }
+
+    def _on_untracked(self, event: Event, mono_ns: int) -> list[Signal] | tuple[()]:
         """Track a new symbol from its first usable event on."""
         if not isinstance(event, (Trade, Quote, BookL2)):
-            self._on_notice(event, mono_ns)
-        elif event.symbol == SYSTEM or len(self._tracked) >= self._options.max_symbols:
+            return self._on_notice(event, mono_ns)
+        if event.symbol == SYSTEM or len(self._tracked) >= self._options.max_symbols:
             self.counters.refused += 1
-        else:
-            tracked = _Tracked(event.symbol, self.counters, self._options)
-            self._tracked[event.symbol] = tracked
-            self.on_event(event, mono_ns)
-            if not tracked.state.events:
-                del self._tracked[event.symbol]
+            return ()
+        tracked = Tracked(event.symbol, self.counters, self._options, self._rules)
+        self._tracked[event.symbol] = tracked
+        signals = self.on_event(event, mono_ns)
+        if not tracked.state.events:
+            del self._tracked[event.symbol]
+        return signals
 
-    def _on_notice(self, event: Event, mono_ns: int) -> None:
+    def _on_notice(self, event: Event, mono_ns: int) -> list[Signal] | tuple[()]:
         """Apply what the producer says about the data itself; a heartbeat says nothing about any symbol's data."""
         if not isinstance(event, Status):
-            return
+            return ()
         kind = event.kind if event.kind in STATUS_KINDS else "other"
         self.counters.statuses[kind] = self.counters.statuses.get(kind, 0) + 1
+        signals: list[Signal] = []
         for tracked in self._meant(event):
             _note(tracked.state, event, mono_ns)
+            signals += self._look_at_busy(tracked, mono_ns)
+        return signals
 
-    def _meant(self, event: Status) -> list[_Tracked]:
+    def _meant(self, event: Status) -> list[Tracked]:
         """The symbols a status is about: all of its provider when it is not about one."""
         if event.symbol == SYSTEM:
             return [tracked for tracked in self._tracked.values() if tracked.state.provider == event.provider]
         tracked = self._tracked.get(event.symbol)
         return [] if tracked is None else [tracked]
 
-    def _signal(self, tracked: _Tracked, rule: str, finding: Finding, mono_ns: int) -> Signal:
-        state = tracked.state
-        ts = state.clock.now
-        return Signal(
-            id=f"{state.symbol}-{rule}-{finding.direction}-{ts}",
-            state="new",
-            symbol=state.symbol,
-            provider=state.provider,
-            direction=finding.direction,
-            rule=rule,
-            ts=ts,
-            valid_until=ts + self._valid_ns,
-            reason=finding.reason,
-            features=tracked.features.values(),
-            trust=assess(state, tracked.cadence, mono_ns),
-        )
+    def _look_at_busy(self, tracked: Tracked, mono_ns: int) -> Iterable[Signal]:
+        """What comes of a symbol's episodes without an event of the market."""
+        for rule in tracked.rules:
+            if rule.watch.busy:
+                yield from self._look(tracked, rule, mono_ns, event=False)
+
+    def _look(self, tracked: Tracked, rule: RuleWatch, mono_ns: int, *, event: bool = True) -> list[Signal]:
+        """Look at one rule; count what is withheld, and return the signals to be told."""
+        signals = []
+        for finding in tracked.look(rule, mono_ns, event=event):
+            if finding.outcome == "withheld":
+                self._withhold(tracked, rule.name, finding)
+            else:
+                signals.append(tracked.signal(rule, finding, mono_ns))
+        return signals
+
+    def _withhold(self, tracked: Tracked, rule: str, finding: Finding) -> None:
+        symbol, direction = tracked.state.symbol, finding.direction
+        tracked.withheld = Withheld(symbol, rule, direction, finding.began, finding.causes, finding.reason)
+        for reason in finding.causes:
+            key = (rule, direction, reason)
+            self.withheld[key] = self.withheld.get(key, 0) + 1
 
 
 def _note(state: SymbolState, status: Status, mono_ns: int) -> None:
@@ -206,8 +206,10 @@ def _note(state: SymbolState, status: Status, mono_ns: int) -> None:
 
 
 def _lose(state: SymbolState, event_type: str, reason: str) -> None:
-    """Events of one type are missing before the next: trade windows restart, what has no history just goes on."""
+    """Events of one type are missing before the next: what looks back at them restarts."""
     if event_type == "trade":
         state.lose_trades(reason)
+    elif event_type == "quote":
+        state.lose_quotes(reason)
     else:
-        state.mark(reason)
+        state.lose_books(reason)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from senpai.md_consumer.features import FEATURES
+from senpai.md_consumer.features import FEATURES, OPTIONAL, SPECIFIED
 
 NAMES = [
     "mid", "spread_abs", "spread_bps", "trade_vwap_10s", "trade_vwap_60s", "trade_count_10s", "trade_volume_10s",
@@ -17,7 +17,8 @@ NAMES = [
 
 def test_the_eleven_specified_features_are_there_in_order_and_described(market: Any) -> None:
     market.trade(0)
-    assert list(market.features) == NAMES == list(FEATURES)
+    assert list(market.features)[:11] == NAMES == list(SPECIFIED)
+    assert list(FEATURES) == [*SPECIFIED, *OPTIONAL]
     assert all(feature.unit and feature.value.__doc__ for feature in FEATURES.values())
 
 
@@ -27,7 +28,7 @@ def test_a_first_quote_alone_gives_mid_and_spreads_and_nothing_else(market: Any)
     assert (found["mid"], found["spread_abs"], found["spread_bps"]) == (100, 2, pytest.approx(200))
     assert (found["trade_count_10s"], found["trade_volume_10s"]) == (0, 0)
     empty = set(NAMES[3:]) - {"trade_count_10s", "trade_volume_10s"}
-    assert {name for name, value in found.items() if value is None} == empty
+    assert {name for name in NAMES if found[name] is None} == empty
 
 
 @pytest.mark.parametrize(("bid", "ask", "spread"), [(100, 100, 0), (101, 99, -2)])
@@ -71,6 +72,21 @@ def test_an_empty_window_has_no_vwap_and_no_dust(market: Any) -> None:
     found = market.features
     assert (found["trade_vwap_10s"], found["trade_vwap_60s"]) == (None, None)
     assert (found["trade_count_10s"], found["trade_volume_10s"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("giant", "small", "vwap", "volume"),
+    [((1e-10, 1e9), (1e10, 1e-8), 1e10, 1e-8), ((1e12, 1), (1e-6, 1), 1e-6, 1)],
+)
+def test_a_giant_that_leaves_takes_no_digits_along(
+    market: Any, giant: tuple[float, float], small: tuple[float, float], vwap: float, volume: float
+) -> None:
+    market.trade(0, *giant)
+    market.trade(5, *small)
+    assert market.features["trade_count_10s"] == 2
+    market.quote(10)
+    found = market.features
+    assert (found["trade_vwap_10s"], found["trade_volume_10s"]) == (pytest.approx(vwap), pytest.approx(volume))
 
 
 def test_return_is_measured_from_the_last_trade_at_or_before_ten_seconds_ago(market: Any) -> None:

@@ -1,5 +1,6 @@
 """Latency percentiles against numpy's, on few and on many, on small, large and negative delays."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from md_contract.units import NS_PER_MS, NS_PER_S
 from senpai.md_consumer.features.latency import Latency, bucket, middle_ns
-from senpai.md_consumer.window import Clock, Delays
+from senpai.md_consumer.series import Delays
+from senpai.md_consumer.window import Clock
 
 DELAYS = st.one_of(
     st.integers(-NS_PER_MS, NS_PER_MS),
@@ -63,3 +65,38 @@ def test_percentiles_follow_the_window(make_market: Any, sign: int) -> None:
             assert market.features["latency_ms_p95"] == pytest.approx(sign * 20, abs=0.5)
     assert market.features["latency_ms_p50"] == pytest.approx(sign * 300, rel=0.02)
     assert market.features["latency_ms_p95"] == pytest.approx(sign * 300, rel=0.02)
+
+
+def test_buckets_are_as_wide_as_they_are_said_to_be() -> None:
+    half_ms = 2**19
+    edges = [i * half_ms for i in range(128)]
+    edges += [(64 + i) * half_ms << octave for octave in range(1, 43) for i in range(64)]
+    for i, (begin, end) in enumerate(pairwise(edges)):
+        assert (bucket(begin), bucket(end - 1)) == (i, i)
+        assert middle_ns(i) == (begin + end) // 2
+        assert (bucket(-begin - 1), bucket(-end)) == (-i - 1, -i - 1)
+        assert middle_ns(-i - 1) == -(begin + end) // 2 - 1
+
+
+def test_between_far_delays_on_either_side_of_zero_the_median_is_exact() -> None:
+    low, high = -(2**30), 2**30 * 65 // 64 - 1  # the ends of their buckets, so that the middles are 8 ms off
+    assert latency_of([2 * low, low, high, 2 * high]).p50() == (low + high) / 2 / NS_PER_MS
+    assert latency_of([2 * low, 0, 2**31]).percentile(0.25) == low / NS_PER_MS
+    assert latency_of([-1, 2**31]).p50() == pytest.approx(2**30 / NS_PER_MS)
+
+
+def test_median_and_percentile_are_what_they_are_called() -> None:
+    latency = latency_of([i * NS_PER_S for i in range(1, 42)])
+    assert latency.p50() == pytest.approx(21_000, rel=0.01)
+    assert latency.p95() == pytest.approx(39_000, rel=0.01)
+
+
+def test_delays_that_leave_by_time_alone_are_out() -> None:
+    series = Delays(Clock())
+    latency = Latency(series.window(60))
+    for ts, delay_ms in ((1, 100), (31, 300), (31, 300)):
+        series.clock.now = ts
+        series.push(ts, delay_ms * NS_PER_MS)
+    assert latency.percentile(0) == pytest.approx(100, rel=0.01)
+    series.clock.now = 61
+    assert latency.percentile(0) == pytest.approx(300, rel=0.01)

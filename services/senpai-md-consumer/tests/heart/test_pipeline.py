@@ -5,8 +5,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from md_contract.codec import decode_features, encode
+from md_contract.codec import decode_features, decode_signal, encode
 from md_contract.events import BookL2, Event, Heartbeat, Quote, Status, Trade
+from md_contract.units import NS_PER_S
 from senpai.md_consumer.pipeline import Pipeline, PipelineOptions
 
 TEXTS = st.one_of(
@@ -98,3 +99,35 @@ def test_a_message_holds_the_symbol_its_provider_and_its_times(market: Any) -> N
     message = market.pipeline.features("BTCUSDT", 0, 42)
     assert (message.symbol, message.provider, message.ts, message.ts_emit) == ("BTCUSDT", "binance", market.ns(3), 42)
     assert (message.seq, message.epoch, message.v) == (0, 0, 1)
+
+
+def test_a_symbol_that_says_nothing_for_an_hour_is_forgotten_and_gives_its_place_back(make_market: Any) -> None:
+    market = make_market(max_symbols=3, symbol_expiry_s=3_600)
+    for name in "ABCD":
+        type(market)(market.pipeline, name).trade(0)
+    market.mono_ns += 3_599 * NS_PER_S
+    awake = type(market)(market.pipeline, "A")
+    awake.mono_ns = market.mono_ns
+    awake.trade(3_599)
+    assert market.pipeline.expire(market.mono_ns) == []
+    market.mono_ns += NS_PER_S
+    assert sorted(market.pipeline.expire(market.mono_ns)) == ["B", "C"]
+    assert (sorted(market.pipeline.symbols), market.pipeline.expired) == (["A"], 2)
+    type(market)(market.pipeline, "D").trade(0)
+    assert sorted(market.pipeline.symbols) == ["A", "D"]
+
+
+def test_the_last_signal_of_each_direction_is_kept_as_it_was_told_last(make_market: Any) -> None:
+    market = make_market()
+    market.quote(0)
+    for second in range(15):
+        market.trade(second, 100)
+    (new,) = market.trade(15, 100.5)
+    assert market.pipeline.last_signals("BTCUSDT") == market.pipeline.last_signals() == [new]
+    cancel, short = market.trade(16, 99.5)
+    assert [signal.id for signal in market.pipeline.last_signals("BTCUSDT")] == [new.id, short.id]
+    assert (cancel.id, cancel.state, cancel.valid_until) == (new.id, "cancel", new.valid_until)
+    assert cancel.causes == ["return_10s"]
+    assert decode_signal(encode(cancel)) == cancel
+    assert b"causes" not in encode(new)
+    assert market.pipeline.last_signals("NOPE") == []

@@ -1,11 +1,12 @@
 """The momentum rule: one signal per episode, for the stated reason."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
-from senpai.md_consumer.rules.momentum import TRANSITIONS, Episode, Sign
+from senpai.md_consumer.rules import RULES, Rule, RuleOptions
 
 
 def play(market: Any, prices: Iterable[float], start_s: float, step_s: float = 0.1, size: float = 1) -> list[Any]:
@@ -22,6 +23,11 @@ def ramp(start: float, end: float, steps: int) -> list[float]:
     return [start + (end - start) * i / steps for i in range(steps + 1)]
 
 
+def new(signals: list[Any]) -> list[str]:
+    """The directions of the signals that are no cancels."""
+    return [signal.direction for signal in signals if signal.state == "new"]
+
+
 def calm(market: Any, price: float, start_s: float, for_s: float) -> list[Any]:
     return play(market, [price] * round(for_s * 2), start_s, 0.5)
 
@@ -31,7 +37,7 @@ def test_half_a_percent_in_five_seconds_gives_exactly_one_signal(market: Any, en
     signals = calm(market, 100, 0, 15)
     signals += play(market, ramp(100, end, 50), 15)
     signals += calm(market, end, 20.5, 30)
-    assert [signal.direction for signal in signals] == [direction]
+    assert [(signal.state, signal.direction) for signal in signals] == [("new", direction)]
 
 
 def test_a_move_there_and_back_gives_one_signal_each_way(market: Any) -> None:
@@ -41,13 +47,17 @@ def test_a_move_there_and_back_gives_one_signal_each_way(market: Any) -> None:
     signals += play(market, ramp(100.5, 100, 50), 41)
     signals += calm(market, 100, 47, 20)
     signals += play(market, ramp(100, 100.5, 50), 70)
-    assert [signal.direction for signal in signals] == ["long", "short", "long"]
+    assert new(signals) == ["long", "short", "long"]
 
 
 def test_a_jump_straight_into_the_opposite_direction_gives_both(market: Any) -> None:
     calm(market, 100, 0, 15)
     signals = play(market, [100.5] * 5 + [99.5] * 5, 15)
-    assert [signal.direction for signal in signals] == ["long", "short"]
+    assert [(signal.state, signal.direction) for signal in signals] == [
+        ("new", "long"),
+        ("cancel", "long"),
+        ("new", "short"),
+    ]
 
 
 @pytest.mark.parametrize("direction", [1, -1])
@@ -57,16 +67,17 @@ def test_a_return_that_flutters_about_the_threshold_gives_one_signal(market: Any
     assert len(signals) == 1
 
 
-def test_the_next_episode_needs_the_return_back_within_half_the_threshold(market: Any) -> None:
+def test_the_next_episode_needs_the_return_back_within_half_the_threshold(make_market: Any) -> None:
+    market = make_market(signal_cooldown_s=0)
     calm(market, 100, 0, 15)
-    assert len(play(market, [100.4, 100.16, 100.4], 15)) == 1
-    assert len(play(market, [100.14, 100.4], 15.5)) == 1
+    assert new(play(market, [100.4, 100.16, 100.4], 15)) == ["long"]
+    assert new(play(market, [100.14, 100.4], 15.5)) == ["long"]
 
 
 def test_the_inner_threshold_can_be_set(make_market: Any) -> None:
-    market = make_market(rearm_fraction=0.9)
+    market = make_market(rearm_fraction=0.9, signal_cooldown_s=0)
     calm(market, 100, 0, 15)
-    assert len(play(market, [100.4, 100.26, 100.4], 15)) == 2
+    assert len(new(play(market, [100.4, 100.26, 100.4], 15))) == 2
 
 
 def test_volume_that_flutters_about_its_threshold_gives_one_signal(make_market: Any) -> None:
@@ -155,11 +166,79 @@ def test_reading_features_does_not_change_what_fires(make_market: Any) -> None:
         found += play(busy, [price], 15 + i / 10)
         assert busy.features
     twin = play(alone, path, 15)
-    assert [(s.id, s.reason) for s in found] == [(s.id, s.reason) for s in twin]
+    assert [(s.id, s.state, s.reason) for s in found] == [(s.id, s.state, s.reason) for s in twin]
     assert len(twin) > 1
 
 
-def test_the_table_leads_out_of_every_episode() -> None:
-    for episode in Episode:
-        targets = {TRANSITIONS.get((episode, sign), episode) for sign in Sign}
-        assert targets == {Episode.LONG, Episode.SHORT, Episode.NONE}
+def test_thresholds_are_the_specified_ones_unless_told_otherwise() -> None:
+    assert RuleOptions() == RuleOptions(0.003, 1.0, 20.0, 0.5)
+
+
+@pytest.mark.parametrize(("fraction", "is_good"), [(-0.1, False), (0, False), (1e-9, True), (1, True), (1.001, False)])
+def test_the_fraction_to_rearm_at_is_above_zero_and_at_most_one(fraction: float, is_good: bool) -> None:
+    with nullcontext() if is_good else pytest.raises(ValueError, match="rearm_fraction"):
+        RuleOptions(rearm_fraction=fraction)
+
+
+READS = ("return_10s", "trade_volume_10s", "spread_bps")
+OPTIONS = RuleOptions(return_threshold=0.004, volume_threshold=3.0, spread_threshold_bps=8.0, rearm_fraction=0.5)
+
+
+def momentum(change: float | None, volume: float | None, spread: float | None) -> Rule:
+    readers: dict[str, Any] = {"return_10s": lambda: change, "trade_volume_10s": lambda: volume}
+    return RULES["momentum"].make({**readers, "spread_bps": lambda: spread}, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("change", "volume", "spread", "direction"),
+    [
+        (0.0041, 3.1, 7.9, "long"),
+        (-0.0041, 3.1, 7.9, "short"),
+        (0.004, 3.1, 7.9, None),
+        (-0.004, 3.1, 7.9, None),
+        (0, 3.1, 7.9, None),
+        (0.0041, 3.0, 7.9, None),
+        (0.0041, 3.1, 8.0, None),
+        (0.0041, 3.1, 0, "long"),
+        (0.0041, 3.1, -0.1, None),
+        (None, 3.1, 7.9, None),
+        (0.0041, None, 7.9, None),
+        (0.0041, 3.1, None, None),
+    ],
+)
+def test_momentum_begins_when_all_three_are_beyond_their_thresholds(
+    change: float | None, volume: float | None, spread: float | None, direction: str | None
+) -> None:
+    assert momentum(change, volume, spread).begins() == direction
+
+
+@pytest.mark.parametrize(
+    ("change", "volume", "spread", "lost"),
+    [
+        (0.002, 1.5, 16, ()),
+        (0.002, 1.5, 0, ()),
+        (0.0019, 1.5, 16, ("return_10s",)),
+        (-0.002, 1.5, 16, ("return_10s",)),
+        (0.002, 1.4, 16, ("trade_volume_10s",)),
+        (0.002, 1.5, 16.1, ("spread_bps",)),
+        (0.002, 1.5, -0.1, ("spread_bps",)),
+        (None, None, None, READS),
+    ],
+)
+@pytest.mark.parametrize("direction", ["long", "short"])
+def test_momentum_is_lost_when_a_condition_is_missed_by_far(
+    change: float | None, volume: float | None, spread: float | None, lost: tuple[str, ...], direction: Any
+) -> None:
+    along = change if change is None or direction == "long" else -change
+    rule = momentum(along, volume, spread)
+    assert rule.lost(direction) == list(lost)
+    assert rule.is_over(direction) == (change is not None and "return_10s" in lost)
+
+
+def test_momentum_tells_its_conditions_as_far_as_they_are_known() -> None:
+    assert momentum(None, None, None).conditions("long") == []
+    assert [(c.name, c.value, c.op, c.threshold) for c in momentum(-0.0, 0, 0.0).conditions("short")] == [
+        ("return_10s", 0, "<", -0.004),
+        ("trade_volume_10s", 0, ">", 3.0),
+        ("spread_bps", 0, "<", 8.0),
+    ]

@@ -5,8 +5,25 @@ from typing import Any
 import pytest
 
 from md_contract.units import NS_PER_MS, NS_PER_S
+from senpai.md_consumer.features import select
 
-BAD_NUMBERS = ["NaN", "nan", "inf", "-inf", "-1", "abc", "", "1e400", "1,5", "0x10", None]
+BAD_NUMBERS = [
+    "NaN",
+    "nan",
+    "inf",
+    "-inf",
+    "-1",
+    "abc",
+    "",
+    "1e400",
+    "1,5",
+    "0x10",
+    "1_000",
+    "1１",
+    "٣",
+    "1\u00a0",
+    None,
+]
 
 
 def rejected(market: Any) -> dict[tuple[str, str], int]:
@@ -39,7 +56,18 @@ def test_a_quote_that_is_none_is_counted_and_changes_nothing(market: Any, field:
 
 
 @pytest.mark.parametrize(
-    "level", [["NaN", "1"], ["1", "NaN"], ["-1", "1"], ["0", "1"], ["1", "-1"], ["x", "1"], ["inf", "1"]]
+    "level",
+    [
+        ["NaN", "1"],
+        ["1", "NaN"],
+        ["-1", "1"],
+        ["0", "1"],
+        ["1", "-1"],
+        ["x", "1"],
+        ["inf", "1"],
+        ["1_0", "1"],
+        ["1", "１"],
+    ],
 )
 @pytest.mark.parametrize("side", ["bids", "asks"])
 def test_a_book_with_a_level_that_is_none_is_counted_and_set_aside(market: Any, side: str, level: list[str]) -> None:
@@ -156,7 +184,7 @@ def test_a_late_trade_counts_only_in_the_windows_that_reach_back_to_it(market: A
 
 def test_out_of_order_trades_give_what_ordered_ones_give(make_market: Any) -> None:
     trades = [(second, 100 + second % 7, 1 + second % 3) for second in range(50)]
-    ordered, shuffled = make_market(), make_market()
+    ordered, shuffled = make_market(features=select("none")), make_market(features=select("none"))
     ordered.quote(0)
     shuffled.quote(0)
     for trade in trades:
@@ -170,7 +198,21 @@ def test_out_of_order_trades_give_what_ordered_ones_give(make_market: Any) -> No
 # Silence
 
 
-def test_windows_of_a_quiet_symbol_empty_as_time_goes_by(market: Any) -> None:
+def test_a_second_that_ends_in_silence_is_news_while_there_is_something_to_weigh(market: Any) -> None:
+    market.trade(0.5, 100)
+    market.trade(1.5, 101)
+    assert market.silence(0.6) == []  # that short a silence does not move the clock
+    assert market.silence(1.9) == ["BTCUSDT"]  # to 4.0: the second of the last trade is over
+    before = market.features["ewma_vol_60s"]
+    assert market.silence(1) == ["BTCUSDT"]
+    assert 0 < market.features["ewma_vol_60s"] < before
+    market.silence(100)
+    assert market.features["ewma_vol_60s"] is None
+    assert market.silence(1) == []
+
+
+def test_windows_of_a_quiet_symbol_empty_as_time_goes_by(make_market: Any) -> None:
+    market = make_market(features=select("none"))
     market.trade(0, 100, 2)
     market.trade(1, 110, 2)
     assert market.silence(8.9) == []

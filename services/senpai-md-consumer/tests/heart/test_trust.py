@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 
+from md_contract.events import BookL2, Quote, Trade
 from md_contract.units import NS_PER_S
+from senpai.md_consumer.counters import Counters
+from senpai.md_consumer.state import SymbolState
+from senpai.md_consumer.trust import MISSING, Cadence, Cadences
 
 
 def feed(market: Any, start_s: int, for_s: int, every_s: float = 1) -> None:
@@ -155,3 +159,63 @@ def test_stale_ends_with_recovered_or_with_an_event(market: Any) -> None:
         market.mono_ns += 1
         end(value)
         assert not market.trust.stale
+
+
+def test_a_cadence_is_the_mean_gap_with_a_fifth_of_its_weight_on_the_last_look() -> None:
+    cadence, second = Cadence(), NS_PER_S
+    assert cadence.most_silence_ns(77) == 77
+    cadence.look(1, 100 * second)
+    assert cadence.most_silence_ns(77) == 77
+    cadence.look(3, 102 * second)
+    assert cadence.most_silence_ns(77) == 10 * second
+    cadence.look(3, 150 * second)
+    assert cadence.most_silence_ns(77) == 10 * second
+    cadence.look(4, 108 * second)
+    assert cadence.most_silence_ns(77) == pytest.approx(10 * (1 + 0.2 * 5) * second)
+    cadence.look(10_000, 109 * second)
+    cadence.look(10_001, 109 * second)
+    assert cadence.most_silence_ns(77) == pytest.approx(10 * 0.64 * 2 * second, rel=1e-3)
+    for events in range(10_002, 10_010):
+        cadence.look(events, 109 * second)
+    assert cadence.most_silence_ns(77) == 5 * second
+
+
+def test_something_is_missing_after_all_that_disturbs_but_what_only_begins_anew_or_is_odd() -> None:
+    nothing_missing = {reason for reason, is_missing in MISSING.items() if not is_missing}
+    assert nothing_missing == {"event_time_began", "source_switch", "implausible_price"}
+
+
+def test_two_looks_are_enough_for_a_cadence(market: Any) -> None:
+    feed(market, 0, 2)
+    market.mono_ns += 10 * NS_PER_S
+    assert not market.trust.stale
+    market.mono_ns += 1
+    assert market.trust.stale
+
+
+def test_an_unknown_cadence_is_as_long_as_the_longest_window(market: Any) -> None:
+    market.trade(0)
+    market.mono_ns += 60 * NS_PER_S
+    assert not market.trust.stale
+    market.mono_ns += 1
+    assert market.trust.stale
+
+
+def test_cadences_go_by_our_clock_though_that_of_who_received_the_events_steps() -> None:
+    state, cadences, second = SymbolState("BTCUSDT", 60 * NS_PER_S, Counters()), Cadences(), NS_PER_S
+    for mono_s, recv_s in ((100, 10_000), (102, 13_602), (104, 13_604)):
+        recv = recv_s * second
+        state.on_trade(Trade("binance", "BTCUSDT", recv, "1", "1", "1"), mono_s * second)
+        state.on_quote(Quote("binance", "BTCUSDT", recv, "1", "1", "2", "1"), mono_s * second)
+        state.on_book(BookL2("binance", "BTCUSDT", recv, [], []), mono_s * second)
+        cadences.look(state)
+    assert [cadences[source].most_silence_ns(0) for source in ("trades", "quotes", "books")] == [20 * second] * 3
+    assert cadences["delays"].most_silence_ns(0) == pytest.approx(20 / 3 * second)
+
+
+def test_an_event_of_the_same_instant_ends_stale_and_no_age_is_below_zero(market: Any) -> None:
+    market.trade(0)
+    market.status("stale")
+    assert not market.trust.stale
+    market.mono_ns -= 5
+    assert (market.trust.age_ms, market.trust.stale) == (0, False)

@@ -6,16 +6,18 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from senpai.md_consumer.window import Clock, Trades, Window
+from senpai.md_consumer.series import Trades
+from senpai.md_consumer.window import Clock, Window
 
 SPAN = 10
 
 
 class Witness:
-    """A follower that knows exactly which terms are in: of each event, its price and those of the `lead` before it."""
+    """A follower that knows exactly which terms are in: of each event, its price and those of the `reach` before it."""
 
-    def __init__(self, window: Window[Trades], lead: int) -> None:
+    def __init__(self, window: Window[Trades], lead: int, reach: int) -> None:
         self.lead = lead
+        self.reach = reach
         self._window = window
         self._terms: Counter[Any] = Counter()
 
@@ -36,15 +38,22 @@ class Witness:
 
     def _at(self, start: int, stop: int) -> list[Any]:
         prices = self._window.series.price
-        return [tuple(prices[i - self.lead : i + 1]) for i in range(start, stop)]
+        return [tuple(prices[max(i - self.reach, 0) : i + 1]) for i in range(start, stop)]
 
 
 def push(trades: Trades, ts: int, price: float) -> None:
     trades.clock.now = max(trades.clock.now, ts)
     if trades and ts < trades.ts[-1]:
-        trades.insert(ts, price, 1.0, price, 0.0)
+        trades.insert(ts, price, 1.0, 1, price, 0.0)
     else:
-        trades.append(ts, price, 1.0)
+        trades.append(ts, price, 1.0, 1)
+
+
+def replace_one(trades: Trades, truth: list[tuple[int, float]], from_end: int) -> None:
+    """Give an event another price."""
+    ts, price = truth[-from_end]
+    truth[-from_end] = (ts, price + 0.5)
+    trades.replace(len(trades) - from_end, price + 0.5, 1.0, 1, price + 0.5, 0.0)
 
 
 def inside(window: Window[Trades]) -> list[float]:
@@ -105,7 +114,7 @@ def test_a_follower_that_comes_late_is_told_what_is_inside() -> None:
     window = trades.window(SPAN)
     for ts in range(3, 30, 3):
         push(trades, ts, float(ts))
-    witness = Witness(window, 1)
+    witness = Witness(window, 1, 1)
     window.follow(witness)
     assert witness.terms == [(18.0, 21.0), (21.0, 24.0), (24.0, 27.0)]
 
@@ -113,7 +122,7 @@ def test_a_follower_that_comes_late_is_told_what_is_inside() -> None:
 def test_a_cleared_series_begins_anew() -> None:
     trades = Trades(Clock())
     window = trades.window(SPAN)
-    witness = Witness(window, 0)
+    witness = Witness(window, 0, 0)
     window.follow(witness)
     for ts in (1, 2):
         push(trades, ts, float(ts))
@@ -131,9 +140,9 @@ def test_followers_hold_exactly_the_terms_inside_their_window(data: st.DataObjec
     trades = Trades(Clock())
     witnesses = []
     for span in (SPAN, 3 * SPAN):
-        for lead in (0, 1, 2):
+        for lead, reach in ((0, 0), (0, 1), (1, 1), (1, 2), (2, 2)):
             window = trades.window(span)
-            witness = Witness(window, lead)
+            witness = Witness(window, lead, reach)
             window.follow(witness)
             witnesses.append((window, witness))
     now, price, truth = 1, 0.0, list[tuple[int, float]]()
@@ -148,11 +157,16 @@ def test_followers_hold_exactly_the_terms_inside_their_window(data: st.DataObjec
         push(trades, ts, price)
         truth.append((ts, price))
         truth.sort(key=lambda row: row[0])
+        if data.draw(st.booleans()):
+            replace_one(trades, truth, data.draw(st.integers(1, min(5, len(trades)))))
         for window, witness in data.draw(st.lists(st.sampled_from(witnesses), max_size=3)):
             window.sync()
             kept = [row for row in truth if row[0] > trades.clock.now - window.span_ns]
-            assert witness.terms == sorted(
-                tuple(p for _, p in kept[i - witness.lead : i + 1]) for i in range(witness.lead, len(kept))
+            first = len(truth) - len(kept)
+            expected = sorted(
+                tuple(p for _, p in truth[max(i - witness.reach, 0) : i + 1])
+                for i in range(first + witness.lead, len(truth))
             )
+            assert witness.terms == expected
         if data.draw(st.booleans()):
             trades.trim()

@@ -25,6 +25,7 @@ class Api:
         self.service = service
         self.session = session
         self.url = f"http://127.0.0.1:{service.http.port}"
+        self.start = NOW
 
     async def get(self, path: str, method: str = "GET", **params: str) -> tuple[int, Any]:
         async with self.session.request(method, self.url + path, params=params) as response:
@@ -41,6 +42,14 @@ class Api:
             subject = event_subject(TYPE_OF[type(event)], event.symbol)
             self.service.subscriber.on_message(subject, codec.encode(event))
         self.service.subscriber.finish()
+
+    async def move(self) -> None:
+        """A price move of 1 % within the 10 s of the rule, after a minute that warms everything up."""
+        for half in range(130):
+            price = f"{100 + max(0, half - 118) / 11:.4f}"
+            bid, ask = f"{float(price) - 0.01:.4f}", f"{float(price) + 0.01:.4f}"
+            second = half / 2
+            await self.feed(self.quote(second=second, bid=bid, ask=ask), self.trade(second=second, price=price))
 
     @staticmethod
     def trade(symbol: str = "BTCUSDT", price: str = "100", second: float = 0.0, seq: int = 0, size: str = "2") -> Trade:

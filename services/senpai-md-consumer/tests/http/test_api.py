@@ -1,6 +1,7 @@
 """The endpoints over a real socket, on a running service that is fed by hand."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -29,8 +30,13 @@ async def test_root_lists_every_endpoint_and_each_of_them_answers(api: Any) -> N
     listed = set(body["endpoints"])
     assert listed >= {"/health", "/metrics", "/state/latest?symbol=", "/features/latest?symbol=", "/stats"}
     for path in listed:
-        async with api.session.get(api.url + path.replace("symbol=", "symbol=BTCUSDT")) as response:
+        address = api.url + path.replace("symbol=", "symbol=BTCUSDT").partition("symbols=")[0]
+        async with api.session.get(address) as response:
             assert response.status in {200, 503}
+            status, kind = response.status, response.content_type
+        async with api.session.head(address) as response:
+            assert (response.status, response.content_type) == (status, kind)
+            assert await response.read() == b""
 
 
 async def test_health_is_503_without_nats_and_says_why(api: Any) -> None:
@@ -40,6 +46,26 @@ async def test_health_is_503_without_nats_and_says_why(api: Any) -> None:
     assert "NATS" in body["reasons"][0]
     assert body["nats"]["connected"] is False
     assert body["symbols"] == []
+
+
+async def test_ready_is_503_without_nats_and_while_something_else_is_not_done(api: Any) -> None:
+    api.service.views.not_ready = lambda: ["warming up: 12 s of 60 s replayed"]
+    status, body = await api.get("/ready")
+    assert status == 503
+    assert body["status"] == "not_ready"
+    assert "NATS" in body["reasons"][0]
+    assert body["reasons"][1] == "warming up: 12 s of 60 s replayed"
+
+
+async def test_symbols_are_shown_with_their_provider_age_and_flags(api: Any) -> None:
+    assert await api.get("/symbols") == (200, {"symbols": []})
+    await api.feed(api.trade("ETHUSDT"), api.quote("BTCUSDT"))
+    _, body = await api.get("/symbols")
+    assert [row["symbol"] for row in body["symbols"]] == ["BTCUSDT", "ETHUSDT"]
+    for row in body["symbols"]:
+        assert row["provider"] == "binance"
+        assert 0 <= row["last_event_age_ms"] < 10_000
+        assert (row["warm"], row["stale"], row["gap"], row["reasons"]) == (False, False, False, ["warming_up"])
 
 
 async def test_health_names_the_tracked_symbols(api: Any) -> None:
@@ -126,6 +152,40 @@ async def test_other_errors_are_json_too(api: Any) -> None:
         assert status == expected
         assert body["error"]
         assert body["hint"]
+    assert "/health" in (await api.get("/nowhere"))[1]["endpoints"]
+    async with api.session.post(api.url + "/stats") as response:
+        assert response.headers["allow"]
+
+
+async def test_a_page_of_another_origin_may_not_read_anything(api: Any) -> None:
+    headers = {"Origin": "http://elsewhere.example"}
+    for path in ("/health", "/stream"):
+        async with api.session.get(api.url + path, headers=headers) as response:
+            assert not [name for name in response.headers if name.lower().startswith("access-control")]
+
+
+async def test_the_page_for_people_needs_nothing_from_the_internet(api: Any) -> None:
+    page = await api.text("/docs")
+    own = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert own
+    for address in own:
+        assert address.startswith("/")
+        async with api.session.get(api.url + address) as response:
+            assert response.status == 200
+            assert len(await response.read()) > 1_000
+    assert "://" not in re.sub(r"<!--.*?-->", "", page)
+
+
+async def test_silent_connections_keep_nobody_out(api: Any) -> None:
+    port = api.service.http.port
+    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
+    async with asyncio.timeout(5):
+        assert (await api.get("/health"))[0] == 503
+        assert "senpai_queue_fill_ratio" in await api.text("/metrics")
+        _, stats = await api.get("/stats")
+    assert stats["http"]["evicted"] >= 300 - stats["http"]["most_connections"]
+    for _, writer in silent:
+        writer.close()
 
 
 async def test_stats_add_up(api: Any) -> None:
@@ -175,16 +235,6 @@ async def test_signals_are_shown_by_symbol(api: Any) -> None:
     _, stats = await api.get("/stats")
     assert stats["publisher"]["outbox"]["waiting"] == 1
     assert stats["publisher"]["outbox"]["refused"] == 1
-
-
-async def test_openapi_describes_every_endpoint_and_the_messages(api: Any) -> None:
-    _, schema = await api.get("/openapi.json")
-    assert set(schema["paths"]) == {"/", "/health", "/metrics", "/state/latest", "/features/latest", "/stats"}
-    schemas = schema["components"]["schemas"]
-    assert {"FeatureVector", "Trust", "Trade", "Quote", "BookL2", "Error"} <= set(schemas)
-    for path in ("/state/latest", "/features/latest"):
-        assert {"200", "404", "422"} <= set(schema["paths"][path]["get"]["responses"])
-    assert "<html" in await api.text("/docs")
 
 
 async def test_a_fault_is_500_json_without_a_trace(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,3 +217,23 @@ def test_after_any_history_the_last_state_is_out_and_never_faster_than_the_rate(
         times = [ms for ms, _ in published]
         gaps = [later - sooner for sooner, later in pairwise(times)]
         assert min(gaps, default=1_000) >= 1_000 / rate_hz - 1e-6
+
+
+def test_a_forgotten_symbol_that_comes_back_begins_a_new_epoch_and_the_totals_stay(
+    bench: Any, signal: Callable[..., Any]
+) -> None:
+    for ms in (0, 200, 400):
+        bench.run_until(ms)
+        bench.change("BTCUSDT", ms)
+    bench.change("ETHUSDT", 1)
+    bench.publisher.emit([signal("BTCUSDT"), signal("BTCUSDT", direction="short")])
+    bench.publisher.forget(["BTCUSDT", "NEVER-PUBLISHED"])
+    bench.run_until(600)
+    bench.change("BTCUSDT", 7)
+    bench.change("ETHUSDT", 2)
+    bench.run_until(1_000)
+    sent = [codec.decode_features(payload) for _, to, payload in bench.sent if to.startswith("senpai.features")]
+    numbers = {symbol: [(m.epoch, m.seq) for m in sent if m.symbol == symbol] for symbol in ("BTCUSDT", "ETHUSDT")}
+    assert numbers == {"BTCUSDT": [(77, 1), (77, 2), (77, 3), (78, 1)], "ETHUSDT": [(77, 1), (77, 2)]}
+    assert (bench.publisher.features_forgotten, bench.publisher.signals_forgotten) == (3, {"long": 1, "short": 1})
+    assert bench.publisher.signals_emitted == {}

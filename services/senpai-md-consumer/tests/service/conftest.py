@@ -1,11 +1,13 @@
 import asyncio
 import json
+import math
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,10 @@ from pydantic import SecretStr
 
 from md_contract import codec
 from md_contract.events import TYPE_OF, Event, Quote, Trade
+from md_contract.signals import FeatureVector, Signal
 from md_contract.subjects import event_subject
 from nats_link.testing import NatsServer
+from senpai.md_consumer.pipeline import Pipeline, PipelineOptions
 from senpai.md_consumer.service import Service
 from senpai.md_consumer.settings import Settings
 
@@ -208,3 +212,97 @@ def start() -> Iterator[Callable[..., Process]]:
         if process.popen.poll() is None:
             process.popen.kill()
         process.popen.communicate()
+
+
+class Market:
+    """A seeded market: trades, quotes with and without event times, trades out of order, a symbol that seldom speaks.
+
+    Event time runs `speed` times as fast as ours, so that a minute of windows fits into seconds.
+    """
+
+    def __init__(self, seed: int = 7, start_ns: int | None = None, speed: float = 20.0) -> None:
+        self.start_ns = time.time_ns() if start_ns is None else start_ns
+        self.speed = speed
+        self.sent: list[Event] = []
+        self._random = random.Random(seed)
+        self._prices = dict.fromkeys(("BTCUSDT", "ETHUSDT", "BTC/USD", "SLOW"), 100.0)
+        self._seqs: dict[str, int] = {}
+        self._count = 0
+
+    def next(self, at_ns: int) -> tuple[str, bytes]:
+        """The next message, of the event time `at_ns` after the start."""
+        draw, number = self._random, self._count
+        self._count += 1
+        symbol = "SLOW" if number % 997 == 1 else draw.choice(("BTCUSDT", "ETHUSDT", "BTC/USD"))
+        ts = self.start_ns + at_ns + number  # no two are alike
+        price = self._prices[symbol] = self._prices[symbol] * (1 + draw.gauss(0, 2e-4))
+        event: Event
+        if symbol == "SLOW" or draw.random() < 0.6:
+            late = 50_000_000 if draw.random() < 0.02 else 0
+            event = Trade("binance", symbol, ts + 5_000_000, f"{price:.6f}", f"{draw.random() + 0.01:.4f}", f"{number}")
+            event.ts_event = ts - late
+        else:
+            event = Quote("binance", symbol, ts + 5_000_000, f"{price * 0.9999:.6f}", "1", f"{price * 1.0001:.6f}", "2")
+            event.ts_event = ts if symbol != "BTCUSDT" else None
+        subject = event_subject(TYPE_OF[type(event)], symbol)
+        event.seq = self._seqs[subject] = self._seqs.get(subject, 0) + 1
+        event.epoch = 1
+        self.sent.append(event)
+        return subject, codec.encode(event)
+
+    async def run(self, client: Client, seconds: float, rate: int) -> None:
+        """Publish for so long, so many a second."""
+        began = time.monotonic()
+        already = len(self.sent)
+        while (passed := time.monotonic() - began) < seconds:
+            while len(self.sent) - already < passed * rate:
+                at_ns = round(len(self.sent) / rate * self.speed * S)
+                await client.publish(*self.next(at_ns))
+            await client.flush()
+            await asyncio.sleep(0.005)
+        await client.flush()
+
+
+@pytest.fixture
+def market() -> type[Market]:
+    return Market
+
+
+class Twin:
+    """A consumer that never stops: the pipeline, offline, on every event, and what it says at each of their times."""
+
+    def __init__(self, events: Iterable[Event], **options: Any) -> None:
+        self.said: dict[tuple[str, int], list[FeatureVector]] = {}
+        self.signals: list[Signal] = []
+        pipeline = Pipeline(PipelineOptions(**options))
+        mono = S
+        for event in events:
+            mono += 300_000
+            self.signals += pipeline.on_event(event, mono)
+            vector = pipeline.features(event.symbol, mono, 0)
+            if vector is not None and vector.ts is not None:
+                self.said.setdefault((event.symbol, vector.ts), []).append(vector)
+
+    def says(self, vector: FeatureVector) -> bool | None:
+        """Whether it said the same; None when it said nothing of that instant, to which a quiet symbol's clock ran."""
+        candidates = self.said.get((vector.symbol, vector.ts or 0))
+        return None if candidates is None else any(_agree(vector, candidate) for candidate in candidates)
+
+
+def _agree(one: FeatureVector, other: FeatureVector) -> bool:
+    trusts = [(trust.warm, trust.gap, trust.trades_60s, trust.source) for trust in (one.trust, other.trust)]
+    if trusts[0] != trusts[1] or one.features.keys() != other.features.keys():
+        return False
+    for name, value in one.features.items():
+        expected = other.features[name]
+        if value is None or expected is None:
+            if value is not expected:
+                return False
+        elif not math.isclose(value, expected, rel_tol=1e-9, abs_tol=1e-12):
+            return False
+    return True
+
+
+@pytest.fixture
+def twin() -> type[Twin]:
+    return Twin

@@ -58,10 +58,10 @@ async def test_a_taken_port_is_one_clear_line_that_names_it(start: Any) -> None:
 
 
 async def test_a_setting_that_cannot_be_used_is_one_clear_line_and_exit_2(start: Any) -> None:
-    process = start(USE_JETSTREAM="true", HTTP_PORT="70000")
+    process = start(JETSTREAM_DURABLE="a b", HTTP_PORT="70000")
     assert await asyncio.to_thread(process.wait) == 2
     (line,) = process.stderr.splitlines()
-    assert "USE_JETSTREAM: JetStream is not available in this version" in line
+    assert "JETSTREAM_DURABLE: " in line
     assert "HTTP_PORT: " in line
 
 

@@ -50,10 +50,11 @@ def test_the_env_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypat
         ("SIGNAL_VOLUME_THRESHOLD", "nan", "finite"),
         ("ROLLING_WINDOW_SECONDS", "120", "60"),
         ("QUEUE_SIZE", "1", "10"),
+        ("FEATURES", "microprise", "unknown feature 'microprise': expected all, none, or some of microprice, "),
         ("LOG_FORMAT", "xml", "'json'"),
         ("NATS_URL", "http://user:geheim@127.0.0.1", "nats://"),
         ("NATS_URL", "nats://user:geheim@", "host"),
-        ("USE_JETSTREAM", "true", "not available in this version, set USE_JETSTREAM=false"),
+        ("JETSTREAM_DURABLE", "senpai.md", "pattern"),
         ("USE_JETSTREAM", "maybe", "boolean"),
     ],
 )

@@ -71,6 +71,7 @@ class Rig:
             self.recorder,
             call_soon=self.calls.append,
             mono_ns=self._clock,
+            wall_ns=lambda: NOW,
             max_streams=max_streams,
             batch=batch,
         )

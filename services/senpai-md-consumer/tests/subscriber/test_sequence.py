@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from senpai.md_consumer.subscriber.sequence import UNKNOWN_AMOUNT, Sequences, Stream
+from senpai.md_consumer.subscriber.sequence import REBASE_AFTER, UNKNOWN_AMOUNT, Sequences, Stream
 
 
 def _stream(sequences: Sequences) -> Stream:
@@ -122,3 +122,54 @@ def test_missing_is_what_was_lost_whatever_is_repeated(lost: set[int], repeated:
     assert admitted == sorted(set(arriving))
     assert sequences.missing["trade"] == 60 - len(set(arriving))
     assert sequences.duplicates["trade"] == len(arriving) - len(set(arriving))
+
+
+FORGED = 10**15
+
+
+def _after_a_forged_jump(sequences: Sequences, *, fresh: bool = False) -> Stream:
+    """A stream at 500 that two forged numbers in a row have sent far ahead."""
+    stream = _stream(sequences)
+    for seq in [] if fresh else range(1, 501):
+        sequences.admit(stream, epoch=1, seq=seq)
+    for seq in (FORGED, FORGED + 1):
+        if sequences.is_plausible(stream, epoch=1, seq=seq):
+            sequences.admit(stream, epoch=1, seq=seq)
+    assert stream.seq == FORGED + 1
+    return stream
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_jump_that_nobody_goes_on_from_is_taken_back_when_the_producer_goes_on_below_it(fresh: bool) -> None:
+    sequences = Sequences(10)
+    stream = _after_a_forged_jump(sequences, fresh=fresh)
+    stream.missing = 0
+    admitted = [sequences.admit(stream, epoch=1, seq=seq) for seq in range(501, 601)]
+    assert admitted.count(False) == REBASE_AFTER - 1
+    assert all(admitted[REBASE_AFTER - 1 :])
+    assert (sequences.rebased["trade"], sequences.duplicates["trade"]) == (1, REBASE_AFTER - 1)
+    assert stream.missing == REBASE_AFTER - 1
+    assert sequences.missing["trade"] < REBASE_AFTER + 1
+    assert sequences.admit(stream, epoch=1, seq=601)
+
+
+def test_repeats_of_what_was_applied_are_never_believed_however_many_come_in_a_row() -> None:
+    sequences = Sequences(10)
+    stream = _stream(sequences)
+    for seq in [*range(1, 501), *range(511, 1_001)]:
+        sequences.admit(stream, epoch=1, seq=seq)
+    for first, last in ((1, 501), (511, 1_001)):
+        assert not any(sequences.admit(stream, epoch=1, seq=seq) for seq in range(first, last))
+    assert sequences.rebased["trade"] == 0
+    assert stream.seq == 1_000
+
+
+def test_numbers_out_of_a_hole_are_not_believed_while_the_stream_itself_goes_on() -> None:
+    sequences = Sequences(10)
+    stream = _stream(sequences)
+    sequences.admit(stream, epoch=1, seq=1)
+    sequences.admit(stream, epoch=1, seq=100)
+    for number in range(50):
+        assert not sequences.admit(stream, epoch=1, seq=2 + number)
+        assert sequences.admit(stream, epoch=1, seq=101 + number)
+    assert sequences.rebased["trade"] == 0

@@ -1,7 +1,8 @@
-"""The HTTP API: health, metrics, latest state, features and statistics; read-only, JSON, errors too."""
+"""The HTTP API: health, metrics, latest state, features and signals, a stream, statistics; read-only, JSON."""
 
 from senpai.md_consumer.http.app import create_app
-from senpai.md_consumer.http.server import HttpServer, PortTakenError
+from senpai.md_consumer.http.server import HttpServer
 from senpai.md_consumer.http.views import Views
+from service_http import PortTakenError
 
 __all__ = ["HttpServer", "PortTakenError", "Views", "create_app"]

@@ -2,28 +2,27 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import msgspec
 from fastapi import FastAPI, Query, Response
-from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from md_contract.events import BookL2, Quote, Trade
-from md_contract.signals import FeatureVector
-from senpai.md_consumer.http.errors import install
+from senpai.md_consumer.http import openapi
+from senpai.md_consumer.http.bodies import Health, Index, Ready
+from senpai.md_consumer.http.endpoints import ENDPOINTS
+from senpai.md_consumer.http.errors import as_json, install
+from senpai.md_consumer.http.sse import EventStream
 from senpai.md_consumer.http.stats import stats
 from senpai.md_consumer.http.views import Views
+from service_http import HeadIsGet
 
-ENDPOINTS: Final = {
-    "/health": "Whether the service is ready (200) or not (503), why, and which symbols are tracked",
-    "/metrics": "Prometheus metrics",
-    "/state/latest?symbol=": "The latest trade, quote and book of a symbol",
-    "/features/latest?symbol=": "The features of a symbol as of now, as they are published on senpai.features.{symbol}",
-    "/stats": "Queue fill, drops, events per second, gaps, bad input, ledger, publisher",
-    "/docs": "This API, to try out (the page loads its looks from the internet; /openapi.json does not)",
-}
+NAME: Final = "senpai-md-consumer"
 MAX_SYMBOL_CHARS: Final = 256
+MAX_SYMBOLS_CHARS: Final = 8_192
+
+ABOUT: Final = "about"
+MARKET: Final = "market data"
 
 Symbol = Annotated[
     str,
@@ -31,118 +30,92 @@ Symbol = Annotated[
         min_length=1,
         max_length=MAX_SYMBOL_CHARS,
         description="Canonical symbol in any case: `BTCUSDT`, `BTC/USD`, `AAPL`",
-        examples=["BTCUSDT"],
+        openapi_examples={"BTCUSDT": {"value": "BTCUSDT"}},
     ),
 ]
-_ERROR: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["error", "hint"],
-    "properties": {
-        "error": {"type": "string", "examples": ["unknown symbol 'XYZ'"]},
-        "hint": {"type": "string"},
-        "symbols": {"type": "array", "items": {"type": "string"}, "description": "the tracked symbols"},
-    },
-}
-_STATE: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "symbol": {"type": "string"},
-        **{
-            name: {"anyOf": [{"$ref": f"#/components/schemas/{cls.__name__}"}, {"type": "null"}]}
-            for name, cls in (("trade", Trade), ("quote", Quote), ("book", BookL2))
-        },
-    },
-}
-
-
-def _answers(description: str, schema: dict[str, Any], *, symbol: bool = True) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of one endpoint for OpenAPI."""
-    answers: dict[int | str, dict[str, Any]] = {
-        200: {"description": description, "content": {"application/json": {"schema": schema}}}
-    }
-    if symbol:
-        for status, why in ((404, "The symbol is not tracked"), (422, "`symbol` is missing or unusable")):
-            content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-            answers[status] = {"description": why, "content": content}
-    return answers
-
-
-def _json(body: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(msgspec.json.encode(body), status, media_type="application/json")
+SymbolList = Annotated[
+    str,
+    Query(max_length=MAX_SYMBOLS_CHARS, description="Symbols with commas between; empty: all", examples=["BTCUSDT"]),
+]
+TypeList = Annotated[
+    str,
+    Query(
+        max_length=MAX_SYMBOL_CHARS,
+        description="Of `features`, `signals`, `alerts`, with commas between; empty: all",
+        examples=["signals,alerts"],
+    ),
+]
 
 
 def create_app(views: Views, metrics: Callable[[], bytes], version: str) -> FastAPI:
     """The application; everything it shows comes from `views` and `metrics`."""
-    app = FastAPI(
+    app = FastAPIOffline(
+        redoc_url=None,
         title="SenpAI market data consumer",
         version=version,
         summary="Rolling features and signals from normalised market data on NATS.",
-        redoc_url=None,
+        description=openapi.DESCRIPTION,
         default_response_class=Response,
+        swagger_ui_parameters={"defaultModelsExpandDepth": 0, "displayRequestDuration": True},
     )
+    app.add_middleware(HeadIsGet)
     install(app)
-
-    @app.get(
-        "/",
-        tags=["about"],
-        summary="What there is",
-        responses=_answers("The endpoints", {"type": "object"}, symbol=False),
-    )
-    async def index() -> Response:
-        return _json({"service": "senpai-md-consumer", "version": version, "endpoints": ENDPOINTS})
-
-    @app.get(
-        "/health",
-        tags=["about"],
-        summary="Readiness and tracked symbols",
-        responses=_answers("Ready", {"type": "object"}, symbol=False)
-        | {503: {"description": "Not ready; `reasons` says why"}},
-    )
-    async def health() -> Response:
-        body = views.health()
-        return _json(body, HTTPStatus.SERVICE_UNAVAILABLE if body["reasons"] else HTTPStatus.OK)
-
-    @app.get("/metrics", tags=["about"], summary="Prometheus metrics")
-    async def prometheus() -> Response:
-        return Response(metrics(), headers={"content-type": CONTENT_TYPE_LATEST})
-
-    @app.get(
-        "/state/latest",
-        tags=["market data"],
-        summary="Latest trade, quote and book",
-        responses=_answers("As received", _STATE),
-    )
-    async def state(symbol: Symbol) -> Response:
-        return _json(views.state(symbol))
-
-    @app.get(
-        "/features/latest",
-        tags=["market data"],
-        summary="Features as of now",
-        responses=_answers("A feature message", {"$ref": "#/components/schemas/FeatureVector"}),
-    )
-    async def features(symbol: Symbol) -> Response:
-        return _json(views.features(symbol))
-
-    @app.get(
-        "/stats",
-        tags=["about"],
-        summary="Counters of every part",
-        responses=_answers("Counters", {"type": "object"}, symbol=False),
-    )
-    async def statistics() -> Response:
-        return _json(stats(views))
-
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the schema
+    _add_about(app, views, metrics, version)
+    _add_market_data(app, views)
+    app.openapi = lambda: openapi.schema_of(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's schema with the messages of the contract in it."""
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        contract = (Trade, Quote, BookL2, FeatureVector)
-        _, components = msgspec.json.schema_components(contract, ref_template="#/components/schemas/{name}")
-        schema.setdefault("components", {}).setdefault("schemas", {}).update({**components, "Error": _ERROR})
-        app.openapi_schema = schema
-    return app.openapi_schema
+def _add_about(app: FastAPI, views: Views, metrics: Callable[[], bytes], version: str) -> None:
+    def get(path: str, summary: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
+        return app.get(path, tags=[ABOUT], summary=summary)
+
+    @get("/", "What there is")
+    async def index() -> Response:
+        return as_json(Index(NAME, version, ENDPOINTS))
+
+    @get("/health", "Whether it works, why not, and which symbols are tracked")
+    async def health() -> Response:
+        return _by_status(views.health())
+
+    @get("/ready", "Whether it may be used now")
+    async def ready() -> Response:
+        return _by_status(views.ready())
+
+    @get("/metrics", "Prometheus metrics")
+    async def prometheus() -> Response:
+        return Response(metrics(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    @get("/stats", "Counters of every part")
+    async def statistics() -> Response:
+        return as_json(stats(views))
+
+
+def _add_market_data(app: FastAPI, views: Views) -> None:
+    def get(path: str, summary: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
+        return app.get(path, tags=[MARKET], summary=summary)
+
+    @get("/symbols", "Tracked symbols")
+    async def symbols() -> Response:
+        return as_json(await views.symbols())
+
+    @get("/state/latest", "Latest trade, quote and book")
+    async def state(symbol: Symbol) -> Response:
+        return as_json(views.state(symbol))
+
+    @get("/features/latest", "Features as of now")
+    async def features(symbol: Symbol) -> Response:
+        return as_json(views.features(symbol))
+
+    @get("/signals/latest", "Last signals, and whether they are still valid")
+    async def signals(symbol: Symbol) -> Response:
+        return as_json(views.signals(symbol))
+
+    @get("/stream", "Features, signals and alerts as they come")
+    async def stream(symbols: SymbolList = "", types: TypeList = "") -> Response:
+        """An answer without an end, which this page cannot show: `curl -N "http://HOST:PORT/stream?symbols=BTCUSDT"`."""
+        return EventStream(views.hub, *views.wish(symbols, types))
+
+
+def _by_status(body: Health | Ready) -> Response:
+    return as_json(body, HTTPStatus.SERVICE_UNAVAILABLE if body.reasons else HTTPStatus.OK)

@@ -3,15 +3,15 @@
 from http import HTTPStatus
 from typing import Final
 
-from fastapi import FastAPI, Request
+import msgspec
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-HINTS: Final = {
-    HTTPStatus.NOT_FOUND: "GET / lists what there is",
-    HTTPStatus.METHOD_NOT_ALLOWED: "everything here is read with GET",
-}
+from senpai.md_consumer.http.bodies import Error
+from senpai.md_consumer.http.endpoints import ENDPOINTS
+from senpai.md_consumer.stream import TooManyListenersError
+
 MAX_SHOWN: Final = 64  # characters of what the caller sent
 
 
@@ -30,36 +30,62 @@ class UnknownSymbolError(LookupError):
         return "no event has come yet: is market-data-service running, with NATS_ENABLED=true and the same NATS?"
 
 
-def _error(status: HTTPStatus, error: str, hint: str, symbols: list[str] | None = None) -> JSONResponse:
-    tracked = {} if symbols is None else {"symbols": symbols}
-    return JSONResponse({"error": error, "hint": hint, **tracked}, status)
+class BadQueryError(ValueError):
+    """A query parameter that cannot be used."""
+
+    def __init__(self, parameter: str, found: str, hint: str) -> None:
+        self.hint = hint
+        super().__init__(f"{parameter}: {found[:MAX_SHOWN]!r} is none")
 
 
-async def _on_unknown_symbol(_: Request, error: Exception) -> JSONResponse:
+def as_json(body: object, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
+
+
+async def _on_unknown_symbol(_: Request, error: Exception) -> Response:
     known = error if isinstance(error, UnknownSymbolError) else UnknownSymbolError("", [])
-    return _error(HTTPStatus.NOT_FOUND, str(known), known.hint, known.tracked)
+    return as_json(Error(str(known), known.hint, symbols=known.tracked), HTTPStatus.NOT_FOUND)
 
 
-async def _on_bad_request(request: Request, error: Exception) -> JSONResponse:
+async def _on_bad_query(_: Request, error: Exception) -> Response:
+    hint = error.hint if isinstance(error, BadQueryError) else "see /docs"
+    return as_json(Error(str(error), hint), HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+async def _on_bad_request(request: Request, error: Exception) -> Response:
     details = error.errors() if isinstance(error, RequestValidationError) else []
     what = "; ".join(f"{detail['loc'][-1]}: {detail['msg']}" for detail in details)
-    return _error(HTTPStatus.UNPROCESSABLE_ENTITY, what, f"try {request.url.path}?symbol=BTCUSDT")
+    parameter = "symbols" if "symbols" in what else "symbol"
+    hint = f"try {request.url.path}?{parameter}=BTCUSDT"
+    return as_json(Error(what, hint), HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
+async def _on_crowd(_: Request, error: Exception) -> Response:
+    hint = "try again later, or read senpai.> from NATS, which takes many readers"
+    return as_json(Error(str(error), hint), HTTPStatus.SERVICE_UNAVAILABLE, {"retry-after": "5"})
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
-    shown = f"{status.phrase.lower()}: {request.method} {request.url.path[:MAX_SHOWN]}"
-    return _error(status, shown, HINTS.get(status, "see /docs"))
+    body = Error(f"{status.phrase.lower()}: {request.method} {request.url.path[:MAX_SHOWN]}", "see /docs")
+    if status is HTTPStatus.NOT_FOUND:
+        body.hint, body.endpoints = "take one of `endpoints`; /docs describes them", list(ENDPOINTS)
+    elif status is HTTPStatus.METHOD_NOT_ALLOWED:
+        body.hint = "everything here is read with GET or HEAD"
+    headers = dict(error.headers) if isinstance(error, HTTPException) and error.headers else None
+    return as_json(body, status, headers)
 
 
-async def _on_fault(_: Request, __: Exception) -> JSONResponse:
-    what = "a fault in the service"
-    return _error(HTTPStatus.INTERNAL_SERVER_ERROR, what, "its log has the trace; please report it")
+async def _on_fault(_: Request, __: Exception) -> Response:
+    body = Error("a fault in the service", "its log has the trace; please report it")
+    return as_json(body, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def install(app: FastAPI) -> None:
     """Make every error of the app JSON."""
     app.add_exception_handler(UnknownSymbolError, _on_unknown_symbol)
+    app.add_exception_handler(BadQueryError, _on_bad_query)
+    app.add_exception_handler(TooManyListenersError, _on_crowd)
     app.add_exception_handler(RequestValidationError, _on_bad_request)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_fault)

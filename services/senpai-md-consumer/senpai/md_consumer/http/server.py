@@ -1,32 +1,9 @@
-"""uvicorn in the service's own event loop: its socket is bound before anything starts, its signals are ours."""
+"""The HTTP server of the service: its port is taken before anything starts."""
 
-import contextlib
-import os
-import socket
-from collections.abc import Generator
-from typing import Final
+from starlette.types import ASGIApp
 
-import uvicorn
-from fastapi import FastAPI
-
-STOP_TIMEOUT_S: Final = 1
-MAX_CONNECTIONS: Final = 256
-
-
-class PortTakenError(OSError):
-    """The address of the HTTP server cannot be used."""
-
-    def __init__(self, host: str, port: int, why: str) -> None:
-        self.host = host
-        self.port = port
-        super().__init__(f"HTTP cannot listen on {host}:{port} ({why}): free the port or set another HTTP_PORT")
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave the signals to the service."""
-        yield
+import service_http
+from service_http import Gate, listen
 
 
 class HttpServer:
@@ -38,38 +15,23 @@ class HttpServer:
         Raises:
             PortTakenError: the port is taken, or the address is not ours.
         """
-        self._server: _Server | None = None
-        self._stopped = False
-        try:
-            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-            self._socket = socket.create_server((host, port), family=family, backlog=128)
-        except OSError as error:
-            told = error.strerror or str(error)  # asyncio and socket add the address, the resolver numbers below 0
-            why = os.strerror(error.errno) if error.errno and error.errno > 0 else told
-            raise PortTakenError(host, port, why.lower()) from None
+        self.gate = Gate()
         self.host = host
-        self.port: int = self._socket.getsockname()[1]
+        self._listener = listen(host, port)
+        self.port: int = self._listener.getsockname()[1]
+        self._server: service_http.HttpServer | None = None
+        self._stopped = False
 
-    async def run(self, app: FastAPI) -> None:
+    async def run(self, app: ASGIApp) -> None:
         """Serve until `stop`."""
         if self._stopped:
-            self._socket.close()
+            self._listener.close()
             return
-        config = uvicorn.Config(
-            app,
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=STOP_TIMEOUT_S,
-        )
-        self._server = _Server(config)
-        await self._server.serve(sockets=[self._socket])
+        self._server = service_http.HttpServer(app, self._listener, self.gate)
+        await self._server.run_until_stopped()
 
     def stop(self) -> None:
         """Finish the requests under way and close."""
         self._stopped = True
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.stop()

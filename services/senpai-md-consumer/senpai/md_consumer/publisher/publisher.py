@@ -71,8 +71,10 @@ class Publisher:
     ) -> None:
         self.epoch = options.epoch
         self.features_published: dict[str, int] = {}  # by symbol; also the `seq` of its last message
+        self.features_forgotten = 0  # published of symbols that are forgotten
         self.features_refused = 0  # due, but NATS took nothing then
         self.signals_emitted: dict[tuple[str, str], int] = {}  # (symbol, direction) -> new signals
+        self.signals_forgotten: dict[str, int] = {}  # direction -> new signals of symbols that are forgotten
         self.signals_cancelled = 0
         self.alerts_emitted: dict[str, int] = {}  # by kind
         self.outbox_refused = 0  # signals and alerts NATS did not take at once
@@ -86,6 +88,8 @@ class Publisher:
         self._throttle = Throttle(options.rate_hz)
         self._unsent: dict[str, None] = {}  # symbols whose features wait for NATS
         self._subjects: dict[str, str] = {}
+        self._epochs: dict[str, int] = {}  # of each symbol published
+        self._next_epoch = options.epoch
         self._timer: Timer | None = None
         self._timer_due = 0
 
@@ -127,8 +131,26 @@ class Publisher:
         """The feature message as of now, with the `seq` of the last one published; None for an unknown symbol."""
         vector = self._source.features(symbol, self._mono_ns(), self._wall_ns())
         if vector is not None:
-            vector.seq, vector.epoch = self.features_published.get(symbol, 0), self.epoch
+            vector.seq = self.features_published.get(symbol, 0)
+            vector.epoch = self._epochs.get(symbol, self._next_epoch)
         return vector
+
+    def forget(self, symbols: Iterable[str]) -> None:
+        """Keep nothing of symbols that are no longer followed.
+
+        One that comes back begins at `seq` 1 again, so it gets another epoch than before.
+        """
+        for symbol in symbols:
+            self._next_epoch += symbol in self.features_published
+            self.features_forgotten += self.features_published.pop(symbol, 0)
+            for direction in ("long", "short"):
+                count = self.signals_emitted.pop((symbol, direction), 0)
+                if count:
+                    self.signals_forgotten[direction] = self.signals_forgotten.get(direction, 0) + count
+            self._epochs.pop(symbol, None)
+            self._subjects.pop(symbol, None)
+            self._unsent.pop(symbol, None)
+            self._throttle.forget(symbol)
 
     def finish(self) -> None:
         """Publish what still waits for its time, whatever the rate; for the end of a run."""
@@ -169,6 +191,7 @@ class Publisher:
             subject = self._subjects[symbol] = feature_subject(symbol)
         if self._link.publish(subject, payload):
             self.features_published[symbol] = vector.seq
+            self._epochs[symbol] = vector.epoch
         else:
             self._refuse_features(symbol)
 

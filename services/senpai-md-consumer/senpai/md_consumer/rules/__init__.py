@@ -1,26 +1,19 @@
-"""The rules: each looks at features after every event and says when there is something to say.
+"""The rules: each looks at features after every event and says in which direction all its conditions hold.
 
-A rule is a class in a file of its own with an entry in RULES. It is made once for each symbol and keeps that symbol's
-episode. It sees nothing but the features it asks for, so the same events give the same signals live and offline.
+A rule is a class in a file of its own with an entry in RULES. It is made once for each symbol and sees nothing but the
+features it reads, so the same events give the same signals live and offline. What is made of it (one signal an episode,
+taken back when its cause is gone, withheld while its inputs are not to be trusted) is the same for every rule: see
+`episode`.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
-from senpai.md_consumer.features import Reader
-from senpai.md_consumer.rules.finding import Finding, RuleOptions
-from senpai.md_consumer.rules.momentum import Momentum
+from senpai.md_consumer.rules import momentum
+from senpai.md_consumer.rules.episode import Watch
+from senpai.md_consumer.rules.finding import Finding, Rule, RuleOptions, RuleSpec
 
-
-class Rule(Protocol):
-    """A finder of one kind of episode in one symbol."""
-
-    def evaluate(self) -> Finding | None:
-        """Look at the features after an event; return a finding when an episode begins, else None."""
-
-
-RULES: Final[dict[str, Callable[[Mapping[str, Reader], RuleOptions], Rule]]] = {
-    "momentum": Momentum,
+RULES: Final[dict[str, RuleSpec]] = {
+    "momentum": RuleSpec(momentum.Momentum, momentum.READS),
 }
 
-__all__ = ["RULES", "Finding", "Rule", "RuleOptions"]
+__all__ = ["RULES", "Finding", "Rule", "RuleOptions", "RuleSpec", "Watch"]

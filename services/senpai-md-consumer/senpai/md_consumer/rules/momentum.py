@@ -1,46 +1,21 @@
 """The specified rule: a price move within 10 seconds, on volume, while the spread is tight."""
 
 from collections.abc import Mapping
-from enum import Enum
 from typing import Final
 
-from md_contract.signals import Condition
+from md_contract.signals import Condition, Direction
 from senpai.md_consumer.features import Reader
-from senpai.md_consumer.rules.finding import Finding, RuleOptions
+from senpai.md_consumer.rules.finding import RuleOptions
 
-
-class Episode(Enum):
-    """What the symbol is in the middle of."""
-
-    NONE = "none"
-    LONG = "long"
-    SHORT = "short"
-
-
-class Sign(Enum):
-    """What an event says; only asked for when the return is beyond what the present episode tolerates."""
-
-    LONG = "long"  # every condition of a long signal holds
-    SHORT = "short"
-    CALM = "calm"  # neither
-
-
-TRANSITIONS: Final[dict[tuple[Episode, Sign], Episode]] = {
-    (Episode.NONE, Sign.LONG): Episode.LONG,
-    (Episode.NONE, Sign.SHORT): Episode.SHORT,
-    (Episode.LONG, Sign.SHORT): Episode.SHORT,
-    (Episode.SHORT, Sign.LONG): Episode.LONG,
-    (Episode.LONG, Sign.CALM): Episode.NONE,
-    (Episode.SHORT, Sign.CALM): Episode.NONE,
-}
+READS: Final = ("return_10s", "trade_volume_10s", "spread_bps")
 
 
 class Momentum:
     """Long when return_10s and trade_volume_10s are above and spread_bps below their thresholds; short mirrored.
 
-    One finding per episode, however the values flutter about their thresholds: an episode lasts until the return is
-    back within the inner threshold. A crossed quote is no market to enter, so its negative spread does not count as
-    tight. While the return is unknown nothing begins and nothing ends.
+    What held is lost only when it is missed by far: the return and the volume below `rearm_fraction` of their
+    thresholds, the spread above its threshold divided by it. A crossed quote is no market to enter, so its negative
+    spread does not count as tight.
     """
 
     def __init__(self, readers: Mapping[str, Reader], options: RuleOptions) -> None:
@@ -50,33 +25,41 @@ class Momentum:
         self._options = options
         self._outer = options.return_threshold
         self._inner = options.return_threshold * options.rearm_fraction
-        self._episode = Episode.NONE
 
-    def evaluate(self) -> Finding | None:
+    def begins(self) -> Direction | None:
         change = self._return()
-        if change is None:
+        if change is None or -self._outer <= change <= self._outer:
             return None
-        episode = self._episode
-        if episode is Episode.NONE:
-            if -self._outer <= change <= self._outer:
-                return None
-        elif change >= self._inner if episode is Episode.LONG else change <= -self._inner:
+        volume, spread = self._volume(), self._spread()
+        if volume is None or spread is None:
             return None
-        reason = self._reason(change)
-        sign = Sign.CALM if reason is None else Sign.LONG if change > 0 else Sign.SHORT
-        self._episode = TRANSITIONS.get((episode, sign), episode)
-        return None if reason is None else Finding("long" if sign is Sign.LONG else "short", reason)
+        if not (volume > self._options.volume_threshold and 0 <= spread < self._options.spread_threshold_bps):
+            return None
+        return "long" if change > 0 else "short"
 
-    def _reason(self, change: float) -> list[Condition] | None:
-        """The conditions of a signal in the direction of the return, if all of them hold."""
-        options, volume, spread = self._options, self._volume(), self._spread()
-        if volume is None or spread is None or not self._outer < abs(change):
-            return None
-        if not (volume > options.volume_threshold and 0 <= spread < options.spread_threshold_bps):
-            return None
-        up = change > 0
-        return [
-            Condition("return_10s", change, ">" if up else "<", self._outer if up else -self._outer),
-            Condition("trade_volume_10s", volume, ">", options.volume_threshold),
-            Condition("spread_bps", spread, "<", options.spread_threshold_bps),
-        ]
+    def lost(self, direction: Direction) -> list[str]:
+        change, volume, spread = self._return(), self._volume(), self._spread()
+        least = self._options.volume_threshold * self._options.rearm_fraction
+        most = self._options.spread_threshold_bps / self._options.rearm_fraction
+        kept = (
+            change is not None and (change if direction == "long" else -change) >= self._inner,
+            volume is not None and volume >= least,
+            spread is not None and 0 <= spread <= most,
+        )
+        return [name for name, is_kept in zip(READS, kept, strict=True) if not is_kept]
+
+    def is_over(self, direction: Direction) -> bool:
+        change = self._return()
+        return change is not None and (change if direction == "long" else -change) < self._inner
+
+    def conditions(self, direction: Direction) -> list[Condition]:
+        change, volume, spread = self._return(), self._volume(), self._spread()
+        found = []
+        if change is not None:
+            up = direction == "long"
+            found.append(Condition("return_10s", change, ">" if up else "<", self._outer if up else -self._outer))
+        if volume is not None:
+            found.append(Condition("trade_volume_10s", volume, ">", self._options.volume_threshold))
+        if spread is not None:
+            found.append(Condition("spread_bps", spread, "<", self._options.spread_threshold_bps))
+        return found

@@ -8,11 +8,11 @@ from senpai.md_consumer.subscriber.drain import BATCH, Heart, Outlet, QueueDrain
 from senpai.md_consumer.subscriber.gaps import GapNotices
 from senpai.md_consumer.subscriber.intake import Intake
 from senpai.md_consumer.subscriber.latency import Latency
-from senpai.md_consumer.subscriber.quarantine import Quarantine
+from senpai.md_consumer.subscriber.quarantine import Quarantine, Tolerated
 from senpai.md_consumer.subscriber.rate import Rate
 from senpai.md_consumer.subscriber.sequence import Sequences
 
-__all__ = ["BATCH", "Heart", "Latency", "Outlet", "Quarantine", "Rate", "Sequences", "Subscriber"]
+__all__ = ["BATCH", "Heart", "Latency", "Outlet", "Quarantine", "Rate", "Sequences", "Subscriber", "Tolerated"]
 
 MAX_STREAMS: Final = 20_000
 RATE_WINDOW_S: Final = 10.0
@@ -29,12 +29,19 @@ class Subscriber:
         *,
         call_soon: Callable[[Callable[[], None]], Any],
         mono_ns: Callable[[], int],
+        wall_ns: Callable[[], int],
+        received_ns: Callable[[], int] | None = None,
+        lossless: bool = False,
         max_streams: int = MAX_STREAMS,
         batch: int = BATCH,
     ) -> None:
+        """`received_ns`: the monotonic time of the message in hand, when that is not now; `lossless`: what brings the
+        messages loses none without saying so (`skipped`), so that a hole in `seq` is no loss.
+        """
         notices = GapNotices(queue.hard_bound)
         self.quarantine = Quarantine()
-        self.sequences = Sequences(max_streams)
+        self.tolerated = Tolerated()
+        self.sequences = Sequences(max_streams, lossless=lossless)
         self.rate = Rate(RATE_WINDOW_S)
         self._queue = queue
         self._drain = QueueDrain(
@@ -53,8 +60,11 @@ class Subscriber:
             sequences=self.sequences,
             notices=notices,
             quarantine=self.quarantine,
-            mono_ns=mono_ns,
+            tolerated=self.tolerated,
+            mono_ns=received_ns or mono_ns,
+            wall_ns=wall_ns,
         )
+        self._missing_before = 0
         self.on_message: Callable[[str, bytes], None] = self._intake.on_message
 
     @property
@@ -91,6 +101,20 @@ class Subscriber:
     def on_second(self, mono_ns: int) -> None:
         """Call it about once a second: the event rate slides."""
         self.rate.sample(self._queue.received, mono_ns)
+
+    @property
+    def missing(self) -> int:
+        """Messages known to be lost on the bus since `measure` was last switched on."""
+        return sum(self.sequences.missing.values()) - self._missing_before
+
+    def measure(self, *, wanted: bool) -> None:
+        """Whether what is worked off counts for latency, lag and losses; not while the past is read again."""
+        self._drain.measuring = wanted
+        self._missing_before = sum(self.sequences.missing.values())
+
+    def skipped(self) -> None:
+        """From here on every stream may miss something."""
+        self.sequences.skips += 1
 
     def stop(self) -> None:
         """Take nothing more from NATS."""

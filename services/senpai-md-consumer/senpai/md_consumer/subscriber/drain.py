@@ -57,6 +57,7 @@ class QueueDrain:
         batch: int = BATCH,
     ) -> None:
         self.latency = Latency()
+        self.measuring = True  # of the latency and the lag
         self._queue = queue
         self._heart = heart
         self._outlet = outlet
@@ -77,7 +78,8 @@ class QueueDrain:
 
     def run(self) -> None:
         """Work off one batch, then tell the publisher which symbols have changed."""
-        queue, on_event, observe, mono_ns = self._queue, self._heart.on_event, self.latency.observe, self._mono_ns
+        queue, on_event, mono_ns = self._queue, self._heart.on_event, self._mono_ns
+        observe = self.latency.observe if self.measuring else _let_be
         notices, touched = self._notices.waiting, dict[str, None]()
         for _ in range(min(len(queue), max(self._batch, min(len(queue) // SHARE, MAX_BATCH)))):
             if notices:
@@ -99,6 +101,8 @@ class QueueDrain:
         if not queue:
             self._notices.announce_owed(queue.next_position)
             self._apply_gaps(touched)
+        if not self.measuring:
+            self._lag_ns = self._lags = 0
         touched.pop(SYSTEM, None)
         self._outlet.touch(touched, mono_ns())
 
@@ -131,3 +135,7 @@ class QueueDrain:
             log.error("event_failed", type=event_type, symbol=event.symbol, exc_info=error, more="counted, see /stats")
         if event.symbol != SYSTEM:
             self._heart.on_bus_gap(event_type, event.symbol, 1, self._mono_ns())
+
+
+def _let_be(_: int) -> None:
+    """Stands in for a measurement that is not wanted."""

@@ -9,10 +9,11 @@ import structlog
 from md_contract.codec import UnreadableError, decode_event
 from md_contract.events import EVENT_TYPES, TYPE_OF, Event, Heartbeat, Status
 from md_contract.subjects import SYSTEM, BadTokenError, escape
+from md_contract.tolerant import read_event
 from md_contract.units import NS_PER_S
 from senpai.md_consumer.queue import EventQueue, QueueFullError
 from senpai.md_consumer.subscriber.gaps import GapNotices
-from senpai.md_consumer.subscriber.quarantine import Quarantine
+from senpai.md_consumer.subscriber.quarantine import Quarantine, Tolerated
 from senpai.md_consumer.subscriber.sequence import Sequences, Stream
 
 MAX_PAYLOAD_BYTES: Final = 512 * 1024  # ten times a book of a thousand levels
@@ -24,6 +25,7 @@ MAX_PROVIDER_CHARS: Final = 32
 OTHER: Final = "other"
 DUPLICATE: Final = "duplicate"
 IMPLAUSIBLE: Final = "implausible_seq"
+TOLERATED: Final = "not the contract's form, but read: see docs/input.md"
 PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}", re.ASCII)
 
 log = structlog.get_logger(__name__)
@@ -50,7 +52,9 @@ class Intake:
         sequences: Sequences,
         notices: GapNotices,
         quarantine: Quarantine,
+        tolerated: Tolerated,
         mono_ns: Callable[[], int],
+        wall_ns: Callable[[], int],
     ) -> None:
         self.taking = True
         self.ignored = 0  # messages after the stop
@@ -61,7 +65,9 @@ class Intake:
         self._sequences = sequences
         self._notices = notices
         self._quarantine = quarantine
+        self._tolerated = tolerated
         self._mono_ns = mono_ns
+        self._wall_ns = wall_ns
         self._streams = {cls: sequences.of_type(name) for name, cls in EVENT_TYPES.items()}
         self._events_in = {cls: self.events_in[name] for name, cls in EVENT_TYPES.items()}
 
@@ -104,11 +110,13 @@ class Intake:
         if len(payload) > MAX_PAYLOAD_BYTES:
             self._set_aside("too_large", subject, payload, f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES}")
             return None
+        event: Event | None
         try:
             event = decode_event(payload)
         except UnreadableError as error:
-            self._set_aside(error.kind, subject, payload, str(error))
-            return None
+            event = self._read_foreign(subject, payload, error)
+            if event is None:
+                return None
         counts = self._events_in[type(event)]
         if event.provider in counts:
             counts[event.provider] += 1
@@ -118,9 +126,26 @@ class Intake:
         if not EARLIEST_NS <= event.ts_recv <= LATEST_NS or (
             ts_event is not None and not EARLIEST_NS <= ts_event <= event.ts_recv + MAX_AHEAD_NS
         ):
-            self._set_aside("bad_time", subject, payload, "ts_recv or ts_event is no time in ns", event)
-            return None
+            why = UnreadableError("bad_time", "ts_recv or ts_event is no time in ns")
+            return self._read_foreign(subject, payload, why, event)
         return event
+
+    def _read_foreign(
+        self, subject: str, payload: bytes, why: UnreadableError, unusable: Event | None = None
+    ) -> Event | None:
+        """Read with tolerance what the contract's decoder refused, or made something `unusable` of; or set it aside."""
+        if why.kind != "not_json":
+            try:
+                event, tolerances = read_event(payload, subject, self._wall_ns())
+            except UnreadableError as error:
+                why = error
+            else:
+                for kind in tolerances:
+                    if self._tolerated.add(kind, subject, payload, TOLERATED):
+                        log.info("message_tolerated", kind=kind, subject=subject[:256], more="counted, see /stats")
+                return event
+        self._set_aside(why.kind, subject, payload, str(why), unusable)
+        return None
 
     @staticmethod
     def _count_first(counts: dict[str, int], provider: str) -> None:
@@ -142,6 +167,7 @@ class Intake:
 
     def _set_aside(self, kind: str, subject: str, payload: bytes, why: str, event: Event | None = None) -> None:
         self._queue.refuse(event, kind)
+        self._sequences.skips += 1  # nobody knows which stream it belonged to
         if self._quarantine.add(kind, subject, payload, why):
             log.warning("message_set_aside", kind=kind, subject=subject[:256], why=why, more="counted, see /stats")
 
