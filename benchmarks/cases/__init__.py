@@ -1,0 +1,1 @@
+"""The cases: each file that begins with a letter is one, and names it."""
