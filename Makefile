@@ -9,7 +9,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test setup lint types pytest format lock images-test clean setup-run
+.PHONY: help run test setup lint types pytest format lock images-test bench mutation clean setup-run
 
 help: ## List the targets
 	@echo 'usage: make TARGET [PYTHON=python3.12]'
@@ -53,6 +53,12 @@ lock: setup ## Renew the locks from requirements*.in and the pyproject.toml file
 
 images-test: setup-run ## Build and run both container images without a Docker engine (Linux, root)
 	@$(BIN)/python tools/images.py
+
+bench: setup ## Measure ours beside others, in rounds (slow; ARGS="--rounds 3 write_sqlite")
+	@$(BIN)/python benchmarks/bench.py $(ARGS)
+
+mutation: setup ## Break the pure modules in one place at a time; a test must fail for each (slow; ARGS="features")
+	@$(BIN)/python tests/mutation_check.py $(ARGS)
 
 clean: ## Remove .venv and every cache (data/ stays)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

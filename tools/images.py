@@ -4,8 +4,8 @@
 
 The base image that the Dockerfiles name is replaced by a minimal Debian of the same release and Python, made by
 debootstrap and kept in /var/tmp for the next time. Then, against a real NATS and the simulated exchange: each image
-is built, each container becomes healthy by the image's own health check, features come out at the end, and SIGTERM
-ends each with exit code 0. Exit codes: 0 all of that is true, 1 something is not, 2 this machine cannot do it.
+is built, each container becomes healthy by the image's own health check, rows are stored, features come out, and
+SIGTERM ends each with exit code 0. Exit codes: 0 all of that is true, 1 something is not, 2 this machine cannot do it.
 """
 
 from __future__ import annotations
@@ -178,6 +178,14 @@ def has_features(port: int) -> bool:
         return False
 
 
+def has_rows(port: int) -> bool:
+    """Whether the store, in the image's own data folder, is written to."""
+    try:
+        return int(http_json.get_json(port, "/bus-stats")["storage"]["stored"]) > 0
+    except http_json.NoAnswerError:
+        return False
+
+
 def run_images(buildah: Buildah, options: argparse.Namespace) -> None:
     environments = {
         stack.PRODUCER: {
@@ -197,6 +205,7 @@ def run_images(buildah: Buildah, options: argparse.Namespace) -> None:
             containers.append(Container(buildah, service, environment))
             containers[-1].check_user()
             containers[-1].wait_for_health()
+        containers[0].wait_for(lambda: has_rows(options.producer_port), "storing rows")
         containers[-1].wait_for(lambda: has_features(options.consumer_port), "giving features")
         for container in containers:
             container.stop()

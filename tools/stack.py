@@ -50,7 +50,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--symbols", type=tidy, default=of("SYMBOLS") or "BTCUSDT,ETHUSDT", help="comma separated (%(default)s)"
     )
-    parser.add_argument("--data", type=Path, default=ROOT / "data", help="folder of the NATS store (data/)")
+    parser.add_argument("--data", type=Path, default=ROOT / "data", help="folder of the stores (data/)")
     parser.add_argument("--look-every", type=float, default=5.0, metavar="S", help="0: no live lines (%(default)s)")
     for variable, (port, owner) in PORTS.items():
         option = "--" + variable.lower().replace("_", "-")
@@ -106,7 +106,10 @@ def service(name: str, port: int, arguments: Sequence[str], environment: dict[st
 def processes(options: argparse.Namespace) -> list[Process]:
     """Everything to run, in the order of starting."""
     link = {"NATS_URL": f"nats://{LOOPBACK}:{options.nats_port}"}
-    feed = {**link, "NATS_ENABLED": "true"}
+    spill = "spill" if options.provider else "spill-simulated"  # what is not real must never follow what is
+    feed = {**link, "NATS_ENABLED": "true", "SPILL_DIR": str(options.data / spill)}
+    file = "market.db" if options.provider else "market-simulated.db"  # for the same reason
+    feed["STORAGE_URL"] = os.environ.get("STORAGE_URL", f"sqlite+aiosqlite:///{(options.data / file).resolve()}")
     if not options.provider:
         for venue in ("BINANCE", "BYBIT"):  # the simulator is both, so BACKUP=bybit works as well
             feed[f"{venue}_WS_URL"] = f"ws://{LOOPBACK}:{options.sim_port}"

@@ -1,4 +1,4 @@
-"""Ten times more comes in than can go out, for half a minute: memory stays bounded, and every trade still arrives.
+"""Ten times more comes in than can go out, for half a minute: memory and disk stay bounded, and every trade arrives.
 
 The way out is a real one that is really slow: a TCP proxy before nats-server. Nothing inside the service is changed.
 """
@@ -27,6 +27,7 @@ RATE = 8_000.0  # events a second
 CALM_S, OVERLOAD_S, FACTOR = 4.0, 30.0, 10.0
 RECOVERY_S = 30.0  # it takes a few; a machine that is busy with other things may need more
 CAPACITY = 2_000  # events in the bus: a third of a second of the market
+SPILL_MIB = 2  # trades on disk: some seconds of them, so that this bound is reached, too
 MIB = 1 << 20
 KINDS = ("trade", "quote", "book_l2", "heartbeat", "status")
 OUTCOMES = ("delivered", "conflated", "dropped", "spilled", "queued")
@@ -43,6 +44,7 @@ def longest_read() -> int:
 # What the overload may add to the service's memory, wherever the market goes on to:
 #   the link's own bound, twice: as queued messages, and as what the allocator has not yet given back of them;
 #   the full bus, 4 KiB an event (a book of 20 levels has 10, of which few are ever queued; a trade has less than 1);
+#   of what is on disk no more than the file that is read: part of the 8 MiB below;
 #   what is read after the word "stop", six times: picows' buffer, grown to twice of it, and the trades decoded from it,
 #   650 bytes each out of 190 (quotes are conflated at once);
 #   and 8 MiB for what else a busy Python process takes (HTTP answers, buffers of asyncio, fragmentation).
@@ -69,6 +71,9 @@ class Observer:
     pid: int
     polls: int = 0
     saturated: int = 0  # polls that found it so
+    spilling: int = 0  # polls that found trades on disk, and nothing else to complain of
+    spilled: int = 0  # most events on disk
+    on_disk: int = 0  # most bytes there
     queued: int = 0  # most events in the bus
     unread: int = 0  # most bytes that waited at the exchange
     peak: int = 0  # bytes
@@ -92,6 +97,10 @@ class Observer:
         saturated = self.health["bus"]["saturated"]
         assert bool(full) == saturated == self.health["providers"]["binance"]["paused"]
         assert status == (503 if self.health["reasons"] else 200)
+        sink = self.stats["sinks"]["nats"]
+        self.spilling += status == 200 and any("wait on disk" in notice for notice in self.health["notices"])
+        self.spilled = max(self.spilled, sink["total"]["spilled"])
+        self.on_disk = max(self.on_disk, sink["journal"]["bytes"])
         self.polls += 1
         self.saturated += saturated
         self.queued = max(self.queued, self.stats["sinks"]["nats"]["total"]["queued"])
@@ -154,6 +163,7 @@ async def test_a_tenfold_overload_loses_no_trade_and_is_over_when_it_ends(
             exchange.rest_url,
             ",".join(SYMBOLS),
             BUS_CAPACITY=str(CAPACITY),
+            SPILL_MAX_MB=str(SPILL_MIB),
             HEARTBEAT_INTERVAL_S="0.2",
             LOG_FORMAT="json",
         )
@@ -237,6 +247,9 @@ async def settle(observer: Observer) -> None:
 def assert_it_was_an_overload(observer: Observer, figures: Figures, producer: Process) -> None:
     assert figures.outflow < figures.inflow / FACTOR * 1.05
     assert observer.saturated > observer.polls / 4
+    assert observer.spilling, "with trades on disk it is ready still"
+    assert observer.spilled > CAPACITY
+    assert SPILL_MIB * MIB * 0.9 < observer.on_disk <= SPILL_MIB * MIB
     assert observer.unread > 4 * MIB, "what the service did not read waited at the exchange"
     assert observer.queued <= CAPACITY + longest_read() / SHORTEST_TRADE_FRAME_BYTES, "one read after the word 'stop'"
     said = [json.loads(line)["event"] for line in producer.lines]

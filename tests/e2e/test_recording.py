@@ -12,7 +12,7 @@ from running import Stack, until
 from exchange_sim import ExchangeSim, Move, Tape
 from exchange_sim.shapes import write_tape
 
-NINE = (
+NAMES = (
     "mid",
     "spread_abs",
     "spread_bps",
@@ -22,7 +22,17 @@ NINE = (
     "trade_volume_10s",
     "return_10s",
     "realized_vol_60s",
+    "microprice",
+    "book_imbalance",
+    "trade_imbalance_10s",
+    "trade_intensity_60s",
+    "realized_vol_1s_60s",
+    "ewma_vol_60s",
+    "vwap_deviation_60s",
+    "amihud_60s",
+    "kyle_lambda_60s",
 )
+QUOTE_NAMES = ("mid", "spread_abs", "spread_bps", "microprice", "book_imbalance")
 
 
 async def play(stack: Stack, paths: list[Path], recordings: dict[str, Recording]) -> None:
@@ -76,7 +86,7 @@ def assert_features_equal_the_batch_computation(stack: Stack, symbol: str, recor
         applied_before = applied
         expected: dict[str, float | None] = batch.features(clock, applied)
         expected.update(matching_quote(recording, applied, features))
-        for name in NINE:
+        for name in NAMES:
             assert_close(name, clock, features[name], expected[name])
         latencies.check(clock, applied, features)
         compared += 1
@@ -88,11 +98,11 @@ def matching_quote(recording: Recording, applied: int, features: dict[str, Any])
     first = max(recording.quotes_before_trade[applied - 1] - 1, 0)
     end = recording.quotes_before_trade[applied] if applied < len(recording.trade_ids) else len(recording.quotes)
     if end == 0:
-        return {"mid": None, "spread_abs": None, "spread_bps": None}
+        return dict.fromkeys(QUOTE_NAMES)
     candidates = [quote_features(quote) for quote in recording.quotes[first:end]]
     by_distance = sorted(
         candidates,
-        key=lambda quote: abs(quote["mid"] - features["mid"]) + abs(quote["spread_abs"] - features["spread_abs"]),
+        key=lambda quote: sum(abs(quote[name] - features[name]) for name in QUOTE_NAMES),
     )
     return dict(by_distance[0])
 
@@ -101,7 +111,9 @@ def assert_close(name: str, clock: int, got: float | None, expected: float | Non
     if expected is None or got is None:
         assert got is None and expected is None, f"{name} at {clock}: got {got}, expected {expected}"  # noqa: PT018 - one fact
     else:
-        assert math.isclose(got, expected, rel_tol=1e-9), f"{name} at {clock}: got {got}, expected {expected}"
+        assert math.isclose(got, expected, rel_tol=1e-9, abs_tol=4e-15 * (name == "vwap_deviation_60s")), (
+            f"{name} at {clock}: got {got}, expected {expected}"
+        )
 
 
 class Latencies:

@@ -59,6 +59,7 @@ class Batch:
         self.times: NDArray[np.int64] = np.array(recording.times, dtype=np.int64) + offset_ns
         self.prices: NDArray[np.float64] = np.array(recording.prices, dtype=np.float64)
         self.sizes: NDArray[np.float64] = np.array(recording.sizes, dtype=np.float64)
+        self.sides: NDArray[np.float64] = np.array([{"buy": 1.0, "sell": -1.0}[side] for side in recording.sides])
         assert np.all(np.diff(self.times) >= 0), "this computation needs trades in time order"
 
     def trades_applied(self, clock: int, in_window_60s: int) -> int:
@@ -80,6 +81,44 @@ class Batch:
             "trade_volume_10s": math.fsum(self.sizes[ten]),
             "return_10s": float(self.prices[applied - 1] / self.prices[old - 1] - 1.0) if old else None,
             "realized_vol_60s": float(np.std(returns, ddof=1)) if len(returns) >= 2 else None,
+            "trade_imbalance_10s": self._imbalance(ten),
+            "trade_intensity_60s": (sixty.stop - sixty.start) / 60,
+            "vwap_deviation_60s": self._vwap_deviation(sixty),
+            **self._by_seconds(clock, sixty),
+        }
+
+    def _imbalance(self, window: slice) -> float | None:
+        if window.start == window.stop:
+            return None
+        return math.fsum(self.sizes[window] * self.sides[window]) / math.fsum(self.sizes[window])
+
+    def _vwap_deviation(self, window: slice) -> float | None:
+        if window.start == window.stop:
+            return None
+        prices, sizes = self.prices[window], self.sizes[window]  # last / VWAP - 1 without losing its digits
+        return math.fsum(sizes * (prices[-1] - prices)) / math.fsum(sizes * prices)
+
+    def _by_seconds(self, clock: int, window: slice) -> dict[str, float | None]:
+        """From the last price, the money and the signed volume of every whole second inside the window."""
+        ends = -(-self.times[window] // NS_PER_S)
+        rows = []
+        for end in np.unique(ends):
+            if (end - 1) * NS_PER_S >= clock - 60 * NS_PER_S and end * NS_PER_S < clock:
+                prices, sizes, sides = (column[window][ends == end] for column in (self.prices, self.sizes, self.sides))
+                rows.append((int(end), prices[-1], math.fsum(prices * sizes), math.fsum(sizes * sides)))
+        if len(rows) < 2:
+            return dict.fromkeys(("realized_vol_1s_60s", "ewma_vol_60s", "amihud_60s", "kyle_lambda_60s"))
+        seconds, closes, money, flows = (np.array(column) for column in zip(*rows, strict=True))
+        changes = np.diff(closes)
+        returns = np.log1p(changes / closes[:-1])
+        last = -(-clock // NS_PER_S) - 1  # the last second that is over
+        weights = 0.94 ** np.arange(last - seconds[0])
+        squares = math.fsum(flows[1:] ** 2)
+        return {
+            "realized_vol_1s_60s": math.sqrt(math.fsum(returns**2)),
+            "ewma_vol_60s": math.sqrt(math.fsum(0.94 ** (last - seconds[1:]) * returns**2) / math.fsum(weights)),
+            "amihud_60s": float(np.mean(np.abs(returns) / money[1:])),
+            "kyle_lambda_60s": math.fsum(flows[1:] * changes) / squares if squares else None,
         }
 
     def _vwap(self, window: slice) -> float | None:
@@ -89,6 +128,12 @@ class Batch:
 
 
 def quote_features(quote: tuple[str, str, str, str]) -> dict[str, float]:
-    bid, ask = float(quote[0]), float(quote[2])
+    bid, bid_size, ask, ask_size = map(float, quote)
     mid = (bid + ask) / 2
-    return {"mid": mid, "spread_abs": ask - bid, "spread_bps": (ask - bid) / mid * 1e4}
+    return {
+        "mid": mid,
+        "spread_abs": ask - bid,
+        "spread_bps": (ask - bid) / mid * 1e4,
+        "microprice": (bid * ask_size + ask * bid_size) / (bid_size + ask_size),
+        "book_imbalance": (bid_size - ask_size) / (bid_size + ask_size),
+    }

@@ -85,13 +85,15 @@ class Reader:
 class Stack:
     """Everything between an exchange and a signal, running."""
 
-    def __init__(self, nats_url: str, stack: AsyncExitStack, http: aiohttp.ClientSession) -> None:
+    def __init__(self, nats_url: str, stack: AsyncExitStack, http: aiohttp.ClientSession, folder: Path) -> None:
+        """`folder`: where the services may keep files."""
         self.nats_url = nats_url
         self.reader = Reader()
         self.producer_url = ""
         self.consumer_url = ""
         self.processes: dict[str, Process] = {}
         self._stack = stack
+        self._folder = folder
         self.http = http
         self.nats = Client()
 
@@ -130,6 +132,8 @@ class Stack:
             "HTTP_HOST": "127.0.0.1",
             "HTTP_PORT": str(port),
             "PYTHONUNBUFFERED": "1",
+            "STORAGE_URL": "",
+            "SPILL_DIR": str(self._folder / "spill"),
             **settings,
         }
         child = await asyncio.create_subprocess_exec(

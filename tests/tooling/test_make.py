@@ -48,7 +48,7 @@ else:
 
 def test_make_alone_lists_every_target_that_is_for_people() -> None:
     listed = set(re.findall(r"^  ([a-z-]+) +\S", make().stdout, re.MULTILINE))
-    assert listed >= {"help", "setup", "run", "test", "lint", "format", "lock", "images-test", "clean"}
+    assert listed >= {"help", "setup", "run", "test", "lint", "format", "lock", "images-test", "mutation", "clean"}
     assert make().stdout == make("help").stdout
 
 
