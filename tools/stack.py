@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -108,8 +109,7 @@ def processes(options: argparse.Namespace) -> list[Process]:
     link = {"NATS_URL": f"nats://{LOOPBACK}:{options.nats_port}"}
     spill = "spill" if options.provider else "spill-simulated"  # what is not real must never follow what is
     feed = {**link, "NATS_ENABLED": "true", "SPILL_DIR": str(options.data / spill)}
-    file = "market.db" if options.provider else "market-simulated.db"  # for the same reason
-    feed["STORAGE_URL"] = os.environ.get("STORAGE_URL", f"sqlite+aiosqlite:///{(options.data / file).resolve()}")
+    feed["STORAGE_URL"] = storage_url(options)
     if not options.provider:
         for venue in ("BINANCE", "BYBIT"):  # the simulator is both, so BACKUP=bybit works as well
             feed[f"{venue}_WS_URL"] = f"ws://{LOOPBACK}:{options.sim_port}"
@@ -123,6 +123,12 @@ def processes(options: argparse.Namespace) -> list[Process]:
     ]
 
 
+def storage_url(options: argparse.Namespace) -> str:
+    """Where events are stored: what the environment says, else a file, another one for what is not real."""
+    file = "market.db" if options.provider else "market-simulated.db"
+    return os.environ.get("STORAGE_URL", f"sqlite+aiosqlite:///{(options.data / file).resolve()}")
+
+
 def where_to_look(options: argparse.Namespace) -> list[str]:
     symbol = options.symbols.split(",")[0]
     consumer, producer = (f"http://{LOOPBACK}:{port}" for port in (options.consumer_port, options.producer_port))
@@ -131,11 +137,19 @@ def where_to_look(options: argparse.Namespace) -> list[str]:
         f"everything runs on {source}; Ctrl-C stops it. In another terminal:",
         f'  features   curl -s "{consumer}/features/latest?symbol={symbol}"',
         f'  state      curl -s "{consumer}/state/latest?symbol={symbol}"',
-        f"  signals    curl -s {consumer}/metrics | grep ^senpai_signals",
+        f'  signals    curl -s "{consumer}/signals/latest?symbol={symbol}"',
         f"  statistics curl -s {consumer}/stats",
         f"  health     curl -s {consumer}/health",
         f"  producer   curl -s {producer}/health   (also /bus-stats, /metrics)",
+        *([] if "STORAGE_URL" in os.environ else [f"  recorded   {recorded(options)}"]),
     ]
+
+
+def recorded(options: argparse.Namespace) -> str:
+    """The command that asks the store."""
+    symbol = options.symbols.split(",")[0]
+    url, python = shlex.quote(storage_url(options)), shlex.quote(sys.executable)
+    return f"STORAGE_URL={url} {python} -m app query trades --symbol {symbol} --since 10m"
 
 
 def main() -> int:
