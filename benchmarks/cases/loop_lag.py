@@ -35,7 +35,7 @@ async def _measure(engine: str | None, setting: Setting) -> dict[str, float]:
     store = await open_store(url) if url else None
     sink: Sink = StorageSink(Writer(store)) if store else DiscardSink()
     bus = Bus(lambda _: None)
-    buffer = bus.attach(sink.name, sink.take, 50_000, STORAGE)
+    buffer = bus.attach(sink.name, sink.take, RATE * SECONDS, STORAGE)  # room for all: a late store drops nothing
     tasks = [asyncio.create_task(sink.run()), asyncio.create_task(drain(buffer, sink))]
     events = trades(RATE * SECONDS)
     gc.collect()

@@ -353,9 +353,9 @@ def test_what_is_refused_of_other_types(name: str, body: dict[str, Any], kind: s
 
 def test_the_page_for_people_shows_the_tables_of_the_code() -> None:
     page = PAGE.read_text()
-    accepted = page.split("## What is accepted")[1].split("### Names")[0]
+    accepted = page.split("## Foreign messages: what is accepted")[1].split("### Names")[0]
     assert re.findall(r"^\| `(\w+)` \|", accepted, re.MULTILINE)[1:] == list(TOLERANCES)  # below its own heading
-    names = page.split("### Names")[1].split("## What is refused")[0]
+    names = page.split("### Names")[1].split("## Foreign messages: what is refused")[0]
     rows = re.findall(r"^\| `(\w+)` \| (`.*`) \|$", names, re.MULTILINE)
     shown = {field: {name.replace("_", "") for name in re.findall(r"`(\w+)`", cell)} for field, cell in rows}
     maker = shown.pop("is_buyer_maker") | {"isbuyermaker"}

@@ -37,9 +37,9 @@ def make_access(address: Address, options: LinkOptions) -> Access:
     tls = _tls_context(address, options)
     if options.creds_file is not None and options.nkey_file is not None:
         raise BadAccessError("expected credentials (NATS_CREDS_FILE) or a seed (NATS_NKEY_FILE), found both")
-    for file in (options.creds_file, options.nkey_file):
+    for setting, file in (("NATS_CREDS_FILE", options.creds_file), ("NATS_NKEY_FILE", options.nkey_file)):
         if file is not None:
-            _expect_readable(file)
+            _expect_readable(setting, file)
             if find_spec(SIGNER) is None:
                 raise BadAccessError(f"signing with {str(file)!r} needs the package {SIGNER}: pip install {SIGNER}")
     has_secret = address.password is not None or address.token is not None
@@ -66,14 +66,19 @@ def is_loopback(host: str) -> bool:
 def _tls_context(address: Address, options: LinkOptions) -> ssl.SSLContext | None:
     """The context for all servers when any of them, or any option, asks for TLS; names are always checked."""
     certificate, key = options.tls_cert_file, options.tls_key_file
-    files = [file for file in (options.tls_ca_file, certificate, key) if file is not None]
+    given = {
+        "NATS_TLS_CA_FILE": options.tls_ca_file,
+        "NATS_TLS_CERT_FILE": certificate,
+        "NATS_TLS_KEY_FILE": key,
+    }
+    files = {setting: file for setting, file in given.items() if file is not None}
     wanted = options.tls is not None or files or any(server.startswith("tls://") for server in address.servers)
     if not wanted:
         return None
     if (certificate is None) != (key is None):
         raise BadAccessError("expected a certificate with its key (NATS_TLS_CERT_FILE, NATS_TLS_KEY_FILE), found one")
-    for file in files:
-        _expect_readable(file)
+    for setting, file in files.items():
+        _expect_readable(setting, file)
     context = options.tls or ssl.create_default_context()
     try:
         if options.tls_ca_file is not None:
@@ -81,7 +86,7 @@ def _tls_context(address: Address, options: LinkOptions) -> ssl.SSLContext | Non
         if certificate is not None:
             context.load_cert_chain(certificate, key, password=_no_passphrase)
     except (OSError, ValueError) as error:  # ssl's own errors are OSErrors
-        shown = ", ".join(map(str, files))
+        shown = ", ".join(f"{setting}={file}" for setting, file in files.items())
         raise BadAccessError(f"expected certificates in PEM in {shown}: {error}") from None
     return context
 
@@ -90,8 +95,8 @@ def _no_passphrase() -> str:
     raise ValueError("the key is encrypted: a service has nobody to ask for its passphrase")
 
 
-def _expect_readable(file: Path) -> None:
+def _expect_readable(setting: str, file: Path) -> None:
     if not file.is_file():
-        raise BadAccessError(f"expected a file, found none: {str(file)!r}")
+        raise BadAccessError(f"{setting}: expected a file, found none: {str(file)!r}")
     if not os.access(file, os.R_OK):
-        raise BadAccessError(f"expected a file that may be read: {str(file)!r}")
+        raise BadAccessError(f"{setting}: expected a file that may be read: {str(file)!r}")

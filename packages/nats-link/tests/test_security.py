@@ -237,7 +237,7 @@ def test_files_that_cannot_be_used_are_named_at_once(tmp_path: Path, certificate
         return Link(LinkOptions(url="nats://127.0.0.1:1", name="test", **options))
 
     for option in ("creds_file", "nkey_file", "tls_ca_file"):
-        with pytest.raises(BadAccessError, match=f"found none: '{missing}'"):
+        with pytest.raises(BadAccessError, match=f"^NATS_{option.upper()}: expected a file, found none: '{missing}'"):
             make(**{option: missing})
     with pytest.raises(BadAccessError, match="NATS_NKEY_FILE"):
         make(creds_file=here, nkey_file=here)

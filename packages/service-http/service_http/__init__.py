@@ -2,6 +2,6 @@
 
 from service_http.gate import Gate
 from service_http.head import HeadIsGet
-from service_http.server import HttpServer, PortTakenError, listen
+from service_http.server import BadHostError, HttpServer, PortTakenError, listen
 
-__all__ = ["Gate", "HeadIsGet", "HttpServer", "PortTakenError", "listen"]
+__all__ = ["BadHostError", "Gate", "HeadIsGet", "HttpServer", "PortTakenError", "listen"]

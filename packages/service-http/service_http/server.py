@@ -1,6 +1,7 @@
 """The port, and uvicorn on it: inside a running loop, with the signals and the logging left to the service."""
 
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -24,18 +25,35 @@ class PortTakenError(OSError):
         )
 
 
+class BadHostError(ValueError):
+    """The host is none that this machine could listen on."""
+
+    def __init__(self, host: str, why: str) -> None:
+        self.host = host
+        super().__init__(
+            f"HTTP_HOST: expected an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all, "
+            f"found {host[:80]!r}: {why}"
+        )
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Take the port before anything else starts.
 
     Raises:
-        PortTakenError: somebody else has it, or the address is not ours.
+        BadHostError: there is no such host, or it is not this machine.
+        PortTakenError: somebody else has the port, or it may not be had.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no name"
+        raise BadHostError(host, why.lower()) from None
+    try:
         listener = socket.create_server(address[:2], family=family, backlog=128)
     except OSError as error:
-        told = error.strerror or str(error)  # the resolver's numbers are below 0
-        why = os.strerror(error.errno) if error.errno and error.errno > 0 else told
+        why = os.strerror(error.errno) if error.errno else str(error)
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise BadHostError(host, why.lower()) from None
         raise PortTakenError(host, port, why.lower()) from None
     listener.setblocking(False)
     return listener

@@ -17,10 +17,11 @@ from app.commands.archive import archive
 from app.commands.completeness import completeness
 from app.commands.query import app as query
 from app.providers import PROVIDERS, UnknownProviderError
-from app.settings import BadSettingsError, env_example, load
+from app.settings import ENV_FILE, BadSettingsError, env_example, load, misspelled
 
 EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
+log: Final = structlog.get_logger("app")
 RECORDABLE: Final = re.compile(r"(?:md\.events|senpai)(?:\.(?:\*|[A-Za-z0-9_-]+))*(?:\.>)?")
 QUEUE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -59,8 +60,10 @@ def run(
     if settings.provider not in PROVIDERS:
         _refuse(EXIT_USAGE, f"PROVIDER: {UnknownProviderError(settings.provider, PROVIDERS)}")
     configure_logging(settings.log_level, settings.log_format, sys.stderr)
+    for name, meant in misspelled(ENV_FILE).items():
+        log.warning("unknown_setting", name=name, file=str(ENV_FILE), next=f"it is ignored; did you mean {meant}?")
 
-    from app.http import PortTakenError  # only here: the HTTP and NATS libraries take a second to import
+    from app.http import BadHostError, PortTakenError  # only here: the HTTP and NATS libraries take a second to import
     from app.process import run_service
     from app.storage.store import StorageError
 
@@ -70,6 +73,8 @@ def run(
         _refuse(EXIT_USAGE, *error.problems)
     except StorageError as error:
         _refuse(EXIT_USAGE, f"STORAGE_URL: {error}")
+    except BadHostError as error:
+        _refuse(EXIT_USAGE, str(error))
     except PortTakenError as error:
         _refuse(EXIT_FAILURE, str(error))
     raise typer.Exit(code)

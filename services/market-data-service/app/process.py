@@ -48,7 +48,8 @@ def run_service(settings: Settings) -> int:
     It is 0 after an orderly stop, 1 after a failure, 2 when the settings ask for what NATS does not offer.
 
     Raises:
-        PortTakenError: the HTTP address cannot be used.
+        BadHostError: the HTTP host is none of this machine.
+        PortTakenError: the HTTP port cannot be used.
         UnknownProviderError, BadSettingsError: see `Service`.
         StorageError: the store cannot be used as it is.
     """

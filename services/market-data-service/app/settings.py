@@ -5,6 +5,7 @@ A flag wins over the environment, the environment over `.env`, `.env` over the d
 
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from app.storage.address import parse as parse_storage
 from nats_link.address import BadUrlError, parse
 
 ENV_FILE: Final = Path(__file__).resolve().parents[1] / ".env"
+MOST_MEANT: Final = 3
+LOOKS_LIKE: Final = 0.75  # for difflib; names of the other service are less like ours
 MAX_SYMBOLS: Final = 1_000
 MAY_BE_EMPTY: Final = frozenset({"storage_url"})  # an empty variable switches it off
 
@@ -320,6 +323,17 @@ def _problem(details: dict[str, Any]) -> str:
     if "found" in message or variable.endswith("_URL"):
         return f"{variable}: {message}"
     return f"{variable}: {message}, found {str(details['input'])[:80]!r}"
+
+
+def misspelled(env_file: Path | None = ENV_FILE) -> dict[str, str]:
+    """Names in the file that are no setting but look like one, each with those that may be meant, the likeliest first.
+
+    Other unknown names are let be: one file may serve both services.
+    """
+    found = DotEnvSettingsSource(Settings, env_file=env_file).env_vars
+    known = Settings.model_fields.keys()
+    close = {name: get_close_matches(name, known, MOST_MEANT, LOOKS_LIKE) for name in found if name not in known}
+    return {name.upper(): " or ".join(map(str.upper, meant)) for name, meant in close.items() if meant}
 
 
 def env_example() -> str:

@@ -58,4 +58,6 @@ def make_link(
     try:
         return Link(options, on_writable=on_writable)
     except BadAccessError as error:
-        raise BadSettingsError([f"NATS_URL: {error}"]) from None
+        message = str(error)
+        named = message if message.startswith("NATS_") else f"NATS_URL: {message}"
+        raise BadSettingsError([named]) from None

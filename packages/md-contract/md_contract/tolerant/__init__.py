@@ -16,9 +16,10 @@ import msgspec
 from md_contract.codec import UnreadableError, decode_event, encode
 from md_contract.events import Event
 from md_contract.tolerant.fields import TOLERANCES, Fields, parse
+from md_contract.tolerant.head import contradiction
 from md_contract.tolerant.shapes import translate
 
-__all__ = ["TOLERANCES", "Tolerated", "read_event"]
+__all__ = ["TOLERANCES", "Tolerated", "contradiction", "read_event"]
 
 
 class Tolerated(NamedTuple):

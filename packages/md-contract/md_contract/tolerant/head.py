@@ -22,8 +22,9 @@ def read_head(fields: Fields) -> dict[str, Any]:
             raise UnreadableError("wrong_shape", "'symbol' is missing, and the subject names none")
         fields.tolerate("symbol_from_subject")
         symbol = subject_symbol
-    elif subject_symbol is not None and symbol.casefold() != subject_symbol.casefold():
-        raise UnreadableError("ambiguous", f"symbol {symbol[:40]!r} came on the subject of {subject_symbol[:40]!r}")
+    why = contradiction(fields.subject, event_type, symbol)
+    if why is not None:
+        raise UnreadableError("ambiguous", why)
     provider = fields.find("provider", OTHER_NAMES["provider"], text("provider"))
     if provider is None:
         fields.tolerate("no_provider")
@@ -36,6 +37,19 @@ def read_head(fields: Fields) -> dict[str, Any]:
         "epoch": fields.find("epoch", (), whole(fields, "epoch")) or 0,
         "v": fields.find("v", (), whole(fields, "v")) or VERSION,
     }
+
+
+def contradiction(subject: str, event_type: str, symbol: str) -> str | None:
+    """What the subject says of an event that is not true of it; None when they agree, or the subject tells nothing.
+
+    Capitals make no difference.
+    """
+    subject_type, subject_symbol = _address(subject)
+    if subject_type not in (None, event_type):
+        return f"a {event_type} came on the subject of a {subject_type}"
+    if subject_symbol is not None and symbol.casefold() != subject_symbol.casefold():
+        return f"symbol {symbol[:40]!r} came on the subject of {subject_symbol[:40]!r}"
+    return None
 
 
 def _address(subject: str) -> tuple[str | None, str | None]:
@@ -60,8 +74,6 @@ def _type(fields: Fields, subject_type: str | None) -> str:
     event_type = said.lower()
     if event_type not in EVENT_TYPES:
         raise UnreadableError("unknown_type", f"expected one of {', '.join(EVENT_TYPES)}, found {said[:40]!r}")
-    if subject_type is not None and event_type != subject_type:
-        raise UnreadableError("ambiguous", f"a {event_type} came on the subject of a {subject_type}")
     if event_type != said:
         fields.tolerate("other_spelling")
     return event_type

@@ -3,10 +3,11 @@
 from app.http.api import ENDPOINTS, create_app
 from app.http.describe import Parts, describe_bus, describe_health, describe_providers
 from app.http.order import OrderRules
-from service_http import HttpServer, PortTakenError, listen
+from service_http import BadHostError, HttpServer, PortTakenError, listen
 
 __all__ = [
     "ENDPOINTS",
+    "BadHostError",
     "HttpServer",
     "OrderRules",
     "Parts",

@@ -23,6 +23,9 @@ ENDPOINTS: Final = {
     "/docs": "these endpoints, to try out",
 }
 ORDERS: Final = {"/failover": 'POST {"to": "bybit"} makes that provider the active one; needs the token'}
+ABOUT: Final = "about"
+PROVIDERS: Final = "providers"
+NUMBERS: Final = "numbers"
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -30,33 +33,33 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPIOffline(redoc_url=None, title="market-data-service", description="Market data from exchanges to NATS.")
     app.add_middleware(HeadIsGet)
 
-    @app.get("/", summary="What there is to see here")
+    @app.get("/", tags=[ABOUT], summary="What there is to see here")
     async def index() -> dict[str, Any]:
         return {"service": "market-data-service", "endpoints": ENDPOINTS, "orders": ORDERS}
 
-    @app.get("/health", summary=ENDPOINTS["/health"], responses={503: {"description": "not ready"}})
-    @app.get("/ready", summary=ENDPOINTS["/ready"], responses={503: {"description": "not ready"}})
+    @app.get("/health", tags=[ABOUT], summary=ENDPOINTS["/health"], responses={503: {"description": "not ready"}})
+    @app.get("/ready", tags=[ABOUT], summary=ENDPOINTS["/ready"], responses={503: {"description": "not ready"}})
     async def health() -> JSONResponse:
         body = describe_health(parts, time.time_ns())
         return JSONResponse(body, 200 if body["status"] == "ready" else 503)
 
-    @app.get("/livez", summary=ENDPOINTS["/livez"])
+    @app.get("/livez", tags=[ABOUT], summary=ENDPOINTS["/livez"])
     async def livez() -> dict[str, str]:
         return {"status": "alive"}
 
-    @app.get("/providers", summary=ENDPOINTS["/providers"])
+    @app.get("/providers", tags=[PROVIDERS], summary=ENDPOINTS["/providers"])
     async def providers() -> dict[str, Any]:
         return describe_providers(parts, time.time_ns())
 
-    @app.post("/failover", summary=ORDERS["/failover"], responses={409: {"description": "not now"}})
+    @app.post("/failover", tags=[PROVIDERS], summary=ORDERS["/failover"], responses={409: {"description": "not now"}})
     async def failover(request: Request) -> JSONResponse:
         return await carry_out(request, parts.orders, parts.liveness)
 
-    @app.get("/metrics", summary=ENDPOINTS["/metrics"], response_class=Response)
+    @app.get("/metrics", tags=[NUMBERS], summary=ENDPOINTS["/metrics"], response_class=Response)
     async def metrics() -> Response:
         return Response(parts.metrics(), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/bus-stats", summary=ENDPOINTS["/bus-stats"])
+    @app.get("/bus-stats", tags=[NUMBERS], summary=ENDPOINTS["/bus-stats"])
     async def bus_stats() -> dict[str, Any]:
         return describe_bus(parts.bus, parts.link, parts.stream, parts.storage)
 

@@ -6,6 +6,7 @@ written a second time, value by value.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 from app.storage.rows import Values
@@ -17,15 +18,13 @@ _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "
 def copy_text(rows: Sequence[Values]) -> bytes:
     """The rows as COPY's text; all have the same number of columns."""
     columns = len(rows[0])
-    template = "\t".join(["%s"] * columns) + "\n"
+    template = ("\t".join(["%s"] * columns) + "\n") * len(rows)
     nulls = 0
-    lines: list[str] = []
-    for values in rows:
-        if None in values:
-            nulls += values.count(None)
-            values = tuple([_NULL if value is None else value for value in values])
-        lines.append(template % values)
-    text = "".join(lines)
+    text = "None" if None in rows[0] else template % tuple(chain.from_iterable(rows))
+    if "None" in text:  # a null, or a text of this name: to look for it here is cheaper than at every value
+        values = tuple(chain.from_iterable(rows))
+        nulls = values.count(None)
+        text = template % tuple([_NULL if value is None else value for value in values])
     is_plain = (
         text.count("\\") == nulls
         and text.count("\t") == len(rows) * (columns - 1)

@@ -73,6 +73,16 @@ def test_a_taken_port_is_told_before_anything_else_happens() -> None:
     assert "HTTP_PORT" in done.stderr
 
 
+def test_a_host_that_is_none_is_told_with_exit_code_2() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "run", "--http-port", "0"], cwd=SERVICE,
+        env={**os.environ, "HTTP_HOST": "nohost.invalid"}, capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("HTTP_HOST: expected an address of this machine")
+    assert done.stderr.count("\n") == 1
+
+
 def test_providers_are_listed_one_a_line(cli: CliRunner) -> None:
     assert cli.invoke(app, ["providers"]).stdout.splitlines() == sorted(PROVIDERS)
 

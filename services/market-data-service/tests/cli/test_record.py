@@ -32,7 +32,7 @@ def log_as_it_was() -> Iterator[None]:
         (["--from-nats", "--subjects", "md.events.a b"], {}, "--subjects: expected some like"),
         (["--from-nats", "--subjects", " , "], {}, "--subjects: expected some like"),
         (["--from-nats", "--queue", "a.b"], {}, "--queue: expected"),
-        (["--from-nats"], {"NATS_CREDS_FILE": "none.creds"}, "NATS_URL: "),
+        (["--from-nats"], {"NATS_CREDS_FILE": "none.creds"}, "NATS_CREDS_FILE: expected a file"),
         (["--from-nats"], {"STORAGE_URL": "mysql://host/db"}, "STORAGE_URL: expected a URL like"),
         (["--from-nats"], {"STORAGE_URL": "sqlite+aiosqlite:////proc/none/x.db"}, "STORAGE_URL: cannot write"),
     ],

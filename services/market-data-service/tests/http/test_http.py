@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.bus import NATS
 from app.feed import ConnectionState
-from app.http import PortTakenError, describe_bus, listen
+from app.http import BadHostError, PortTakenError, describe_bus, listen
 from app.journal import Journal
 from md_contract.events import EVENT_TYPES, Quote, Trade
 
@@ -178,9 +178,10 @@ def test_a_taken_port_is_one_line_that_names_the_port_and_the_setting() -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_an_address_that_is_not_ours_is_refused_the_same_way() -> None:
-    with pytest.raises(PortTakenError, match="HTTP_HOST"):
-        listen("192.0.2.1", 0)
+@pytest.mark.parametrize("host", ["192.0.2.1", "nohost.invalid", "a..b"])
+def test_a_host_that_is_not_this_machine_is_refused_by_the_name_of_its_setting(host: str) -> None:
+    with pytest.raises(BadHostError, match=f"^HTTP_HOST: expected an address of this machine.*'{host}'"):
+        listen(host, 0)
 
 
 async def test_silent_connections_keep_nobody_out(room: Any) -> None:
@@ -192,6 +193,11 @@ async def test_silent_connections_keep_nobody_out(room: Any) -> None:
     assert room.server.gate.evicted >= 300 - room.server.gate.max_connections
     for _, writer in silent:
         writer.close()
+
+
+async def test_every_endpoint_of_the_page_stands_below_a_heading(room: Any) -> None:
+    _, schema = await room.get("/openapi.json")
+    assert all(method["tags"] for path in schema["paths"].values() for method in path.values())
 
 
 async def test_the_page_for_people_needs_nothing_from_the_internet(room: Any) -> None:

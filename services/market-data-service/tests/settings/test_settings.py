@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.providers import PROVIDERS
-from app.settings import BadSettingsError, Settings, env_example, load
+from app.settings import BadSettingsError, Settings, env_example, load, misspelled
 
 SERVICE = Path(__file__).resolve().parents[2]
 
@@ -33,6 +33,14 @@ def test_the_defaults_are_those_of_the_specification() -> None:
     assert settings.nats_enabled
     assert (settings.http_host, settings.http_port) == ("127.0.0.1", 8891)
     assert settings.provider in PROVIDERS
+
+
+def test_misspelled_names_in_the_env_file_are_found_and_those_of_the_other_service_let_be(tmp_path: Path) -> None:
+    other = (SERVICE.parent / "senpai-md-consumer" / ".env.example").read_text()
+    file = tmp_path / ".env"
+    file.write_text(f"{env_example()}{other}SYMBOL=BTCUSDT\nBOOKDEPTH=9\nHOME=/\n")
+    assert misspelled(file) == {"SYMBOL": "SYMBOLS", "BOOKDEPTH": "BOOK_DEPTH"}
+    assert misspelled(None) == misspelled(tmp_path / "none") == {}
 
 
 def test_env_example_is_the_generated_one_and_sets_what_the_defaults_say(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from nats_link import BadAccessError, redact
 from nats_link.jetstream import StreamError
 from senpai.md_consumer import service
 from senpai.md_consumer.features import select
-from senpai.md_consumer.http import PortTakenError
+from senpai.md_consumer.http import BadHostError, PortTakenError
 from senpai.md_consumer.plugins.loader import PluginsError
 from senpai.md_consumer.plugins.trial import try_out
-from senpai.md_consumer.settings import SettingsError, env_example, read_settings
+from senpai.md_consumer.settings import ENV_FILE, SettingsError, env_example, misspelled, read_settings
 
 USAGE_ERROR: Final = 2
 FAILURE: Final = 1
@@ -36,10 +36,12 @@ def main(context: typer.Context) -> None:
     try:
         settings = read_settings()
         configure_logging(settings.log_level, settings.log_format)
+        for name, meant in misspelled().items():
+            log.warning("unknown_setting", name=name, file=ENV_FILE, next=f"it is ignored; did you mean {meant}?")
         service.run(settings)
     except PluginsError as error:
         raise _ended_by(error) from None
-    except (SettingsError, BadAccessError, StreamError) as error:
+    except (SettingsError, BadAccessError, BadHostError, StreamError) as error:
         raise _ended(str(error), USAGE_ERROR) from None
     except PortTakenError as error:
         raise _ended(str(error), FAILURE) from None

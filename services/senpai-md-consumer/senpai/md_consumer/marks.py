@@ -12,12 +12,14 @@ Input: TypeAlias = Literal["trades", "quotes", "books", "delays"]
 INPUTS: Final[tuple[Input, ...]] = ("trades", "quotes", "books", "delays")
 INPUT_OF: Final[dict[str, Input]] = {"trade": "trades", "quote": "quotes", "book_l2": "books"}  # by event type
 
+BACKFILL: Final = "backfill"
 NEW_EPOCH: Final = "new_epoch"
 IMPLAUSIBLE: Final = "implausible_price"
 
 # The inputs that each reason disturbs. `new_epoch` and `implausible_price` disturb the one they were seen on.
 DISTURBS: Final[dict[str, tuple[Input, ...]]] = {
     "trade_gap": ("trades",),
+    BACKFILL: ("trades",),
     "quote_gap": ("quotes",),
     "book_l2_gap": ("books",),
     "reconnect": ("trades", "quotes", "books"),
@@ -50,6 +52,10 @@ class Marks:
     def set(self, reason: str, source: Input, at: int, seen: int) -> None:
         """Note that `reason` disturbed an input at the event time `at`, after `seen` of its events."""
         self._marks[reason, source] = Mark(at, seen)
+
+    def drop(self, reason: str, source: Input) -> None:
+        """Take back that `reason` disturbed an input, if it did."""
+        self._marks.pop((reason, source), None)
 
     def clear(self) -> None:
         self._marks.clear()

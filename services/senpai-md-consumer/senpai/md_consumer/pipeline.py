@@ -5,7 +5,7 @@ offline. `mono_ns` is a monotonic clock's reading, `wall_ns` UTC; both in nanose
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from md_contract.events import STATUS_KINDS, BookL2, Event, Quote, Status, Trade
 from md_contract.signals import FeatureVector, Signal, Trust
@@ -20,6 +20,7 @@ from senpai.md_consumer.trust import assess
 
 __all__ = ["Counters", "LatestState", "Pipeline", "PipelineOptions", "Withheld"]
 
+MOST_PROVIDER_CHARS: Final = 64
 MARKET_TYPES: Final = ("trade", "quote", "book_l2")
 
 
@@ -129,7 +130,7 @@ class Pipeline:
     def switched(self) -> dict[str, str]:
         """The symbols whose source had just switched when `on_time` last looked, and to which provider."""
         return {
-            symbol: tracked.trust.source or ""
+            symbol: tracked.state.switched_to or tracked.trust.source or ""
             for symbol, tracked in self._tracked.items()
             if tracked.trust is not None and "source_switch" in tracked.trust.reasons
         }
@@ -199,10 +200,28 @@ def _note(state: SymbolState, status: Status, mono_ns: int) -> None:
             _lose(state, event_type, f"{event_type}_gap")
     elif status.kind in ("reconnect", "correction", "source_switch"):
         state.mark(status.kind)
+        if status.kind == "source_switch":
+            state.switched_to = _provider_named(status.detail.get("to"))
+    elif status.kind == "backfill":
+        _note_backfill(state, status.detail)
     elif status.kind == "stale":
         state.said_stale_ns = mono_ns
     elif status.kind == "recovered":
         state.said_stale_ns = -1
+
+
+def _note_backfill(state: SymbolState, detail: dict[str, Any]) -> None:
+    """A hole in the trades was found and is being filled, or is filled. What is lost for good comes as a `gap`."""
+    missing, name = detail.get("missing"), str(detail.get("from"))
+    if missing == 0:
+        state.fill_hole(name)
+    elif isinstance(missing, int) and missing > 0:
+        state.open_hole(name)
+
+
+def _provider_named(name: object) -> str | None:
+    """What a status calls a provider, if that can be shown to people."""
+    return name if isinstance(name, str) and name.isprintable() and len(name) <= MOST_PROVIDER_CHARS else None
 
 
 def _lose(state: SymbolState, event_type: str, reason: str) -> None:

@@ -56,7 +56,8 @@ class Service:
 
     Raises:
         PluginsError: a plug-in cannot be used.
-        PortTakenError: the HTTP server's address cannot be used.
+        BadHostError: the HTTP server's host is none of this machine.
+        PortTakenError: the HTTP server's port cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -204,10 +205,10 @@ class Service:
         link.cancel()
 
     def _ledger(self) -> dict[str, Any]:
-        """The ledger for the log: what is not zero, and the difference, which is."""
+        """The ledger for the log: the difference, which is 0, and what became of the events of each type."""
         lines = ledger(self.queue)
-        shown = {name: {key: n for key, n in line.items() if n} for name, line in lines.items() if line["received"]}
-        return {"ledger": shown, "difference": sum(line["difference"] for line in lines.values())}
+        shown = {name: _as_text(line) for name, line in lines.items() if line["received"]}
+        return {"difference": sum(line["difference"] for line in lines.values()), **shown}
 
     async def _run_link(self) -> None:
         await self.link.run()
@@ -287,6 +288,11 @@ class Service:
                     self._ended.set_exception(error)
 
         return call
+
+
+def _as_text(line: dict[str, int]) -> str:
+    outcomes = ("delivered", "conflated", "dropped", "spilled", "queued")
+    return f"{line['received']} received = " + " + ".join(f"{line[name]} {name}" for name in outcomes)
 
 
 def _link_options(settings: Settings) -> LinkOptions:
@@ -370,7 +376,8 @@ def run(settings: Settings) -> None:
 
     Raises:
         PluginsError: a plug-in cannot be used.
-        PortTakenError: the HTTP server's address cannot be used.
+        BadHostError: the HTTP server's host is none of this machine.
+        PortTakenError: the HTTP server's port cannot be used.
         BadAccessError: the credentials for NATS cannot be used, or would travel unencrypted.
         StreamError: JetStream is wanted and cannot be had.
     """

@@ -1,15 +1,19 @@
 """Settings: environment variables and the `.env` of the folder the service is started in; read once, at the root."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.sources import DotEnvSettingsSource
 
 from nats_link.address import parse
 from senpai.md_consumer.features import select
 
 ENV_FILE: Final = ".env"
+MOST_MEANT: Final = 3
+LOOKS_LIKE: Final = 0.75  # for difflib; names of the other service are less like ours
 SECRET: Final = ("NATS_URL",)  # never shown
 
 
@@ -165,6 +169,17 @@ def read_settings() -> Settings:
         raise SettingsError("; ".join(_line(dict(detail)) for detail in error.errors())) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{ENV_FILE} cannot be read: {error}") from None
+
+
+def misspelled() -> dict[str, str]:
+    """Names in `.env` that are no setting but look like one, each with those that may be meant, the likeliest first.
+
+    Other unknown names are let be: one file may serve both services.
+    """
+    found = DotEnvSettingsSource(Settings, env_file=ENV_FILE).env_vars
+    known = Settings.model_fields.keys()
+    close = {name: get_close_matches(name, known, MOST_MEANT, LOOKS_LIKE) for name in found if name not in known}
+    return {name.upper(): " or ".join(map(str.upper, meant)) for name, meant in close.items() if meant}
 
 
 def env_example() -> str:

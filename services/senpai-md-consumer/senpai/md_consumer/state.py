@@ -11,7 +11,7 @@ from msgspec import Struct
 from md_contract.events import BookL2, Quote, Trade
 from md_contract.units import NS_PER_S
 from senpai.md_consumer.counters import Counters
-from senpai.md_consumer.marks import DISTURBS, IMPLAUSIBLE, INPUT_OF, Input, Marks
+from senpai.md_consumer.marks import BACKFILL, DISTURBS, IMPLAUSIBLE, INPUT_OF, Input, Marks
 from senpai.md_consumer.plausible import JUMP
 from senpai.md_consumer.prices import Prices
 from senpai.md_consumer.seconds import QuoteSeconds, Seconds, TradeSeconds
@@ -21,6 +21,8 @@ from senpai.md_consumer.window import Clock, Series
 LEAST: Final = 1e-15  # a price or size at or beyond these bounds is no number of any market
 MOST: Final = 1e15
 MOST_AHEAD_NS: Final = 86_400 * NS_PER_S  # an event time further ahead of its reception is a broken clock
+PATIENCE_NS: Final = 10 * NS_PER_S  # all event times behind T for longer: T runs ahead, they are not late
+MOST_HOLES: Final = 16  # being filled at one time, of one symbol
 _TIME_END: Final = 1 << 62
 _SIDES: Final[dict[str | None, int]] = {"buy": 1, "sell": -1}
 _TRIM_MASK: Final = 0xFF  # every so many events, a power of two less 1
@@ -39,16 +41,15 @@ class LatestState(Struct):
 class SymbolState:
     """State of one symbol.
 
-    The clock T is the largest event time seen. An event without one counts as its `ts_recv` moved by the last known
-    difference between the two clocks; until a difference is known, T runs on `ts_recv`, and starts anew at the first
-    event time.
+    The clock T is the largest event time seen. An event without one counts as its `ts_recv` less the delay of the last
+    event that was not late; until a delay is known, T runs on `ts_recv`, and starts anew at the first event time.
     """
 
     __slots__ = (
-        "_delay_ns", "_hole", "_late_since", "_restarted", "_seconds", "_series", "_timed", "ask",
-        "ask_size", "began", "bid", "bid_size", "book", "books_seen", "clock", "counters", "delays", "events", "latest",
-        "marks", "mono_ns", "prices", "provider", "quotes", "quotes_seen", "said_stale_ns", "since", "span_ns",
-        "symbol", "trades", "trades_seen",
+        "_behind_since", "_delay_ns", "_hole", "_holes", "_late_since", "_restarted", "_seconds", "_series", "_timed",
+        "ask", "ask_size", "began", "bid", "bid_size", "book", "books_seen", "clock", "counters", "delays", "events",
+        "latest", "marks", "mono_ns", "prices", "provider", "quotes", "quotes_seen", "said_stale_ns", "since",
+        "span_ns", "switched_to", "symbol", "trades", "trades_seen",
     )  # fmt: skip
 
     def __init__(self, symbol: str, span_ns: int, counters: Counters) -> None:
@@ -80,10 +81,13 @@ class SymbolState:
         self.trades.on_jump = self._on_trade_jump
         self.trades.on_misfit = self.prices.on_misfit
         self.said_stale_ns = -1  # monotonic time when the producer last called this symbol stale
-        self._delay_ns = 0  # ts_recv - ts_event, as last seen
+        self.switched_to: str | None = None  # the provider of the last switch, as a status or an event told it
+        self._delay_ns = 0  # ts_recv - ts_event, of the last event that was not late
+        self._behind_since = -1  # ts_recv of the first of a run of events whose times all lie behind T
         self._timed = False  # an event time has been seen
         self._restarted = False  # the trade windows have been
         self._hole = False  # trades are missing between `since` and the first one after it
+        self._holes: set[str] = set()  # trades are missing there, and being fetched
         self._late_since = 0
 
     def on_trade(self, event: Trade, mono_ns: int) -> bool:
@@ -202,6 +206,21 @@ class SymbolState:
         self.restart_trades(reason)
         self._hole = True
 
+    def open_hole(self, name: str) -> None:
+        """Trades are missing and being fetched: until they are there, or the hole has left a window, say so."""
+        self._holes.add(name if len(self._holes) < MOST_HOLES else "")  # one without a name is never filled
+        self.mark(BACKFILL)
+
+    def fill_hole(self, name: str) -> None:
+        """All that was missing there has come."""
+        self._holes.discard(name)
+        if not self._holes:
+            self._forget_holes()
+
+    def _forget_holes(self) -> None:
+        self._holes.clear()
+        self.marks.drop(BACKFILL, "trades")
+
     def lose_quotes(self, reason: str) -> None:
         """Restart the quote windows, because quotes are missing before the next one; until then sizes are unknown."""
         self.mark(reason, "quotes")
@@ -217,6 +236,7 @@ class SymbolState:
     def restart_trades(self, reason: str) -> None:
         """Begin the trade windows anew, so that what comes is not mixed with what was before."""
         self.mark(reason, "trades")
+        self._forget_holes()
         self.since = self.clock.now
         self._restarted = True
         self._hole = False
@@ -269,7 +289,7 @@ class SymbolState:
             ts = recv - self._delay_ns
         elif not self._timed:
             self._start_event_time(ts, recv)
-        elif measures_delay:
+        elif measures_delay and self._tells_delay(event, ts):
             if recv - ts < self._delay_ns - self.trades.span_ns:  # event time ran ahead of ours by a whole window
                 self.mark("clock_jump", at=ts)
             self._delay_ns = recv - ts
@@ -290,6 +310,19 @@ class SymbolState:
             for series in self._series:
                 series.trim()
         return ts
+
+    def _tells_delay(self, event: MarketEvent, ts: int) -> bool:
+        """Whether the delay of an event is that of what comes next. That of a late event is its own.
+
+        When all lie behind T for long, it is T that runs ahead: by a time from the future, or because delays have grown
+        and events without a time, placed by the old delay, move it on.
+        """
+        if ts >= self.clock.now or event.provider != self.provider:
+            self._behind_since = -1
+            return True
+        if self._behind_since < 0:
+            self._behind_since = event.ts_recv
+        return event.ts_recv - self._behind_since > PATIENCE_NS
 
     def _start_event_time(self, ts: int, recv: int) -> None:
         """Leave the clock that ran on `ts_recv` for want of an event time."""
@@ -327,6 +360,7 @@ class SymbolState:
             self.since = self.began = self.clock.now
             return
         self.restart("source_switch")
+        self.switched_to = provider
         self.counters.source_switches += 1
 
     def _on_trade_jump(self, before: float, price: float) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from md_contract.signals import Trust
 from md_contract.units import NS_PER_MS, NS_PER_S
-from senpai.md_consumer.marks import IMPLAUSIBLE, INPUTS, NEW_EPOCH, Input
+from senpai.md_consumer.marks import BACKFILL, IMPLAUSIBLE, INPUTS, NEW_EPOCH, Input
 from senpai.md_consumer.state import MarketEvent, SymbolState
 
 LEAST_SILENCE_NS: Final = 5 * NS_PER_S
@@ -18,6 +18,7 @@ STALE: Final = "stale"
 # What may disturb a symbol, and whether something is then missing from its windows, or wrong in them.
 MISSING: Final[dict[str, bool]] = {
     "trade_gap": True,
+    BACKFILL: True,
     "quote_gap": True,
     "book_l2_gap": True,
     NEW_EPOCH: True,
@@ -100,7 +101,7 @@ def assess(state: SymbolState, cadences: Cadences, mono_ns: int) -> Trust:
     return Trust(
         warm=warm,
         stale=stale,
-        gap=bool(disturbed) and any(MISSING.get(reason, True) for reason in disturbed),
+        gap=any(MISSING.get(reason, True) for reason in disturbed),
         age_ms=silence_ns / NS_PER_MS,
         trades_60s=state.trades.window(state.span_ns).count,
         source=state.provider,

@@ -85,6 +85,7 @@ class Batch:
         self.long_ns = round(window_s * NS_PER_S)
         self.now: int | None = None
         self.difference = 0
+        self.behind: list[int] = []  # ts_recv of the timed events since the last one that was not behind T
         self.arrivals = 0
         self.provider: str | None = None
         self.timed = False  # an event with a time of its own has come
@@ -113,7 +114,12 @@ class Batch:
                 ts = event.ts_recv + self.difference
             else:
                 ts = event.ts_event
-                self.difference = ts - event.ts_recv
+                if not self.timed or event.provider != self.provider or self.now is None or ts >= self.now:
+                    self.behind = []
+                else:
+                    self.behind.append(event.ts_recv)
+                if not self.behind or self.behind[-1] - self.behind[0] > 10 * NS_PER_S:
+                    self.difference = ts - event.ts_recv
                 if not self.timed:
                     self.begin_event_time()
                 self.timed = True

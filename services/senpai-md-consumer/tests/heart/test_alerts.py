@@ -147,6 +147,13 @@ def test_at_the_start_nats_may_take_some_seconds_and_a_short_loss_is_told(watch:
     assert watch.see(reconnects=1) == [("nats", "firing")]
 
 
+def test_a_switch_is_told_from_its_mark_until_ten_seconds_after_it_has_gone(watch: Watch) -> None:
+    (alert, *rest) = watch.run(60, switched={"BTCUSDT": "bybit"})
+    assert (alert.kind, alert.state, alert.provider, rest) == ("source_switch", "firing", "bybit", [])
+    assert watch.run(10) == []
+    assert watch.see() == [("source_switch", "resolved")]
+
+
 def test_many_symbols_at_once_are_one_alert(watch: Watch) -> None:
     some = {f"S{number}": 10.0 for number in range(3)}
     many = {f"S{number}": 10.0 for number in range(200)}

@@ -223,8 +223,8 @@ def test_quotes_from_before_a_gap_do_not_come_back(market: Any) -> None:
 def test_quotes_without_a_time_of_their_own_keep_their_order(market: Any) -> None:
     market.trade(0, ts_recv=market.ns(0))
     quote(market, 0, 99, 1, 101, 1, ts_event=None, ts_recv=market.ns(5))
-    market.trade(1, ts_recv=market.ns(4))  # a larger delay: the next quote seems to be from before the last one
-    quote(market, 0, 99, 4, 101, 1, ts_event=None, ts_recv=market.ns(6))
+    market.trade(5, ts_recv=market.ns(8))  # a larger delay: the next quote seems to be from before the last one
+    quote(market, 0, 99, 4, 101, 1, ts_event=None, ts_recv=market.ns(7))
     assert market.features["order_flow_imbalance_10s"] == 3
     market.trade(14.9, ts_recv=market.ns(14.9))
     assert market.features["order_flow_imbalance_10s"] == 3

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from md_contract.units import NS_PER_MS, NS_PER_S
-from senpai.md_consumer.seconds import QuoteSeconds, TradeSeconds
+from senpai.md_consumer.seconds import QuoteSeconds, Remembered, TradeSeconds
 from senpai.md_consumer.series import Quotes, Trades
 from senpai.md_consumer.window import Clock
 
@@ -43,7 +43,7 @@ def regrouped(now: int, events: list[tuple[int, int, int, int]]) -> list[tuple[i
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(
@@ -159,3 +159,67 @@ def test_a_second_of_quotes_has_the_spread_of_the_last_with_both_sides() -> None
     assert quotes.put_back(930 * NS_PER_MS, 10.0, 1.0, 10.5, 1.0)
     seconds.catch_up()
     assert list(seconds.spread) == [0.5, 7.0, 5.0]
+
+
+def every_second(span_s: int, *seconds: int) -> TradeSeconds:
+    """Rows of a trade in the middle of each of these seconds, read after each."""
+    trades = Trades(Clock())
+    rows = TradeSeconds(trades)
+    trades.window(span_s * NS_PER_S)
+    rows.window(span_s * NS_PER_S)
+    for second in seconds:
+        push(trades, second * NS_PER_S - NS_PER_S // 2, float(second), 1.0, 1)
+        trades.clock.now = second * NS_PER_S + 1
+        rows.catch_up()
+    return rows
+
+
+def counted(rows: TradeSeconds, span_s: int) -> Remembered[TradeSeconds, Any]:
+    return Remembered(rows.window(span_s * NS_PER_S), lambda rows, first: (len(rows) - first, rows.close[-1]))
+
+
+def test_what_is_remembered_is_forgotten_when_a_row_comes_while_another_is_deleted() -> None:
+    rows = every_second(511, *range(1, 512))
+    value = counted(rows, 511)
+    assert value.value() == (510, 511)
+    push(rows.source, 512 * NS_PER_S, 7.0, 1.0, 1)
+    rows.clock.now = 512 * NS_PER_S + 1
+    assert value.value() == (510, 7)
+    assert len(rows) == 511
+
+
+def test_what_is_remembered_is_forgotten_when_one_row_leaves_and_another_is_deleted() -> None:
+    rows = every_second(512, *range(1, 300), *range(301, 513))
+    push(rows.source, 300 * NS_PER_S - 5, 1.0, 1.0, 1)
+    value = counted(rows, 512)
+    assert value.value() == (511, 512)
+    assert len(rows) == 512
+    rows.clock.now += NS_PER_S
+    assert value.value() == (510, 512)
+    assert len(rows) == 511
+
+
+def test_only_the_row_of_a_late_trade_is_made_again() -> None:
+    rows = every_second(10, 1, 2, 3)
+    before = rows.version
+    push(rows.source, NS_PER_S // 4, 5.0, 1.0, 1)
+    rows.catch_up()
+    assert (rows.version - before, rows_of(rows)[0]) == (1, (1, 1.0, 6.0, 2.0))
+
+
+@pytest.mark.parametrize("looks", [True, False])
+@pytest.mark.parametrize("edge", [2 * NS_PER_S - 1, 2 * NS_PER_S, 2 * NS_PER_S + 1])
+def test_a_second_ends_with_its_last_nanosecond_whenever_its_trades_come(edge: int, looks: bool) -> None:
+    trades, truth = Trades(Clock()), [(3 * NS_PER_S // 2, 1, 2, 1), (edge, 3, 4, 1), (9 * NS_PER_S // 2, 5, 6, -1)]
+    rows = TradeSeconds(trades)
+    rows.window(SPAN_NS)
+    for ts, price, size, side in truth:
+        push(trades, ts, price, size, side)
+        trades.clock.now = max(trades.clock.now, 2 * NS_PER_S + 1)
+        if looks:
+            rows.catch_up()
+    trades.clock.now = 6 * NS_PER_S
+    assert rows_of(rows) == regrouped(trades.clock.now, truth)
+    late = (NS_PER_S + 1, 7, 8, 1)
+    push(trades, *late)
+    assert rows_of(rows) == regrouped(trades.clock.now, [late, *truth])

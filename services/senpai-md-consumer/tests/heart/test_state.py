@@ -1,9 +1,12 @@
 """What a symbol's state takes in, and what time it is for it."""
 
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 
+from md_contract.events import Quote, Trade
 from md_contract.units import NS_PER_MS, NS_PER_S
 from senpai.md_consumer.features import select
 
@@ -149,6 +152,59 @@ def test_an_event_without_a_time_counts_as_its_reception_less_the_last_known_del
     market.trade(4, ts_recv=market.ns(2.5))
     market.quote(3, ts_event=None, ts_recv=market.ns(3))
     assert market.clock_s == 4.5
+
+
+def test_a_late_trade_does_not_displace_the_quotes_after_it(market: Any, batch: Any) -> None:
+    truth = batch()
+
+    def feed(event: Any) -> None:
+        market.feed(event)
+        truth.apply([event])
+        truth.agrees(market.features)
+
+    def quote(at: float, spread: float, size: int) -> Quote:
+        recv = market.ns(at + 0.01)
+        return Quote("binance", "BTCUSDT", recv, "100", str(size), str(100 + spread), "1", ts_event=None)
+
+    def trade(at: float, recv: float) -> Trade:
+        return Trade("binance", "BTCUSDT", market.ns(recv), "100", "1", "1", ts_event=market.ns(at))
+
+    feed(trade(0, 0.01))
+    for second in range(1, 20):
+        feed(quote(second, 0.1 + second % 3, second))
+    feed(trade(4, 19.5))  # only it was late
+    assert market.clock_s == 19
+    feed(quote(20, 2, 50))
+    feed(quote(21, 5, 7))
+    assert market.clock_s == 21
+    sizes = [*range(12, 20), 50, 7]  # of the bid: 11 < T - 10 s; the price never changes
+    spreads = [0.1 + second % 3 for second in range(1, 20)] + [2]
+    asks = [round(100 + spread, 9) for spread in [*spreads, 5]]
+    flow = sizes[-1] - 11
+    flow += sum((after >= before) * 1 - (after <= before) * 1 for before, after in pairwise(asks[-11:]))
+    assert market.features["order_flow_imbalance_10s"] == pytest.approx(flow)
+    assert market.features["mid"] == 102.5
+    assert market.features["spread_zscore_60s"] == pytest.approx((5 - np.mean(spreads)) / np.std(spreads, ddof=1))
+
+
+def test_when_all_trades_lie_behind_for_ten_seconds_it_is_the_clock_that_runs_ahead(market: Any) -> None:
+    market.trade(0)
+    for second in range(1, 60):
+        market.quote(0, ts_event=None, ts_recv=market.ns(second))
+        market.trade(second - 3, ts_recv=market.ns(second))  # delays have grown from 10 ms to 3 s
+        expected = second - 0.01 if second <= 12 else max(11.99, second - 3)
+        assert market.clock_s == pytest.approx(expected), second
+
+
+def test_one_time_ahead_does_not_hold_the_clock_where_quotes_have_no_time(market: Any) -> None:
+    market.trade(0)
+    market.trade(3_600, ts_recv=market.ns(0))
+    for second in range(1, 100):
+        market.mono_ns += NS_PER_S
+        market.quote(0, ts_event=None, ts_recv=market.ns(second))
+        market.trade(second)
+    assert market.pipeline.counters.clock_restarts == 1
+    assert market.clock_s == pytest.approx(99)
 
 
 def test_until_an_event_time_is_known_the_clock_runs_on_reception_and_then_starts_anew(market: Any) -> None:

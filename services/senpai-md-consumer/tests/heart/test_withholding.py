@@ -149,6 +149,8 @@ CASES: list[tuple[Any, dict[str, set[str]]]] = [
     (say("drop", type="quote"), {"quotes": {"quote_gap"}}),
     (say("drop", type="book_l2"), {"books": {"book_l2_gap"}}),
     (say("backfill"), {}),
+    (say("backfill", **{"from": 5, "to": 7, "missing": 3, "backfilled": 0}), {"trades": {"backfill"}}),
+    (say("backfill", **{"from": 5, "to": 7, "missing": 0, "backfilled": 3}), {}),
     (say("recovered"), {}),
     (say("reconnect"), {name: {"reconnect"} for name in ("trades", "quotes", "books")}),
     (say("correction"), {"trades": {"correction"}}),

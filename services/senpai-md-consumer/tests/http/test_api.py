@@ -140,6 +140,19 @@ async def test_a_missing_or_unusable_symbol_is_422_with_an_example(api: Any) -> 
             assert f"{path}?symbol=" in body["hint"]
 
 
+async def test_unknown_and_repeated_parameters_are_422_with_a_hint(api: Any) -> None:
+    await api.feed(api.trade("A"), api.trade("B"))
+    status, body = await api.get("/stream?typs=signals")
+    assert (status, body) == (422, {"error": "unknown parameter: 'typs'", "hint": "/stream takes symbols, types"})
+    status, body = await api.get("/features/latest?symbl=A")
+    assert (status, body["hint"]) == (422, "/features/latest takes symbol")
+    status, body = await api.get("/features/latest?symbol=A&symbol=B")
+    assert (status, body["error"]) == (422, "given more than once: 'symbol'")
+    status, body = await api.get("/stream?symbols=A&symbols=B")
+    assert (status, body["hint"]) == (422, "give it once, with commas between: symbols=BTCUSDT,ETHUSDT")
+    assert (await api.get("/ready?probe=1"))[0] == 503  # probes and scrapers add what they like
+
+
 async def test_hostile_symbols_are_404(api: Any) -> None:
     for symbol in ("__system__", "*", ">", "../etc", "\x00", "测试", "🙂", "a b", "   "):
         status, body = await api.get("/features/latest", symbol=symbol)

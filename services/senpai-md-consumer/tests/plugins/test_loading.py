@@ -70,6 +70,7 @@ def test_features_and_rules_are_found_under_their_names(write: Write) -> None:
         (GOOD.replace("trades=30", "trades=30, quote=1"), "quote: say quote=True"),
         (GOOD.replace("trades=30", "quotes=30"), "its inputs are quotes, .* they are trades"),
         (GOOD.replace('"price"', '""'), "give the unit"),
+        (GOOD.replace(', unit="price"', ""), "give the unit"),
         (GOOD.replace("trades=30", "trades=30, least=-1"), "least: expected"),
         (GOOD.replace("trades=30", "trades=30, warm_up=1e9"), "warm_up: expected"),
         ("feature(unit='x', trades=9)(type('running', (), {'__module__': __name__}))", "declares no feature"),

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from structlog.testing import capture_logs
@@ -38,7 +39,8 @@ def test_an_endless_loop_is_interrupted_and_told_with_its_place(guard: Guard) ->
     assert guard.why_off is not None
     assert "had not ended after 1." in guard.why_off
     (line,) = lines
-    assert (line["event"], line["plugin"], line["next"]) == ("plugin_stuck", "mine", "it is interrupted")
+    assert (line["event"], line["plugin"]) == ("plugin_stuck", "mine")
+    assert line["next"] == "it is interrupted; if that does not help, the process ends"
     assert "in endless" in line["where"]
 
 
@@ -78,3 +80,35 @@ def test_on_another_thread_it_only_tells() -> None:
     assert found == [True]
     assert lines[0]["plugin"] == "mine"
     assert "restart without it" in lines[0]["next"]
+
+
+def test_a_loop_that_catches_everything_is_interrupted_each_second_and_then_the_process_is_ended() -> None:
+    watch = Stopwatch(time.perf_counter_ns)
+    codes: list[int] = []
+    caught: list[float] = []
+    watchdog = Watchdog(watch, codes.append)
+
+    def deaf() -> None:
+        while not codes:
+            try:
+                time.sleep(0.05)
+            except BaseException:  # noqa: BLE001  # what this is about
+                caught.append(time.monotonic())
+
+    with capture_logs() as lines:
+        watchdog.start()
+        Guard("mine", "feature", "module", watch, Limits()).call(deaf)
+        watchdog.stop()
+    assert codes == [1]
+    assert len(caught) == 4
+    assert all(later - earlier > 0.7 for earlier, later in pairwise(caught))
+    assert [line["event"] for line in lines] == ["plugin_stuck", "plugin_ended_the_service"]
+    assert lines[1]["plugin"] == "mine"
+
+
+def test_the_handlers_of_signals_are_left_as_they_were() -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    watchdog = Watchdog(Stopwatch(time.perf_counter_ns))
+    watchdog.start()
+    watchdog.stop()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers

@@ -1,12 +1,16 @@
 """The whole service on a real nats-server: events in, features, signals and alerts out."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from md_contract import codec
-from md_contract.events import TYPE_OF
+from md_contract.events import TYPE_OF, BookL2
+
+PAGE = Path(__file__).parents[4] / "docs" / "input.md"
+SAMPLED = ("bad_input", "tolerated_input")
 
 
 async def test_a_burst_comes_out_at_the_rate_and_ends_with_its_last_state(bus: Any, consumer: Any, wait: Any) -> None:
@@ -78,6 +82,40 @@ async def test_bad_input_of_every_kind_is_set_aside_and_its_neighbours_kept(bus:
     assert all(len(stats["bad_input"][kind]["sample"]["payload"]) <= 200 for kind in bad)
     assert sum(by_type["trade"] for by_type in stats["pipeline"]["rejected"].values()) == len(rejected)
     assert {line["difference"] for line in stats["ledger"].values()} == {0}
+
+
+def _rows_of_the_page() -> list[tuple[dict[str, Any], str]]:
+    """From the page's table of messages that fit: what is changed, and where it counts ('': nowhere)."""
+    section = PAGE.read_text().partition("## Messages that fit the contract")[2].partition("\n## ")[0]
+    rows = [[cell.strip(" `") for cell in row.split("|")[1:-1]] for row in section.splitlines() if row[:3] == "| `"]
+    return [(json.loads(changed), counted) for changed, _, counted in rows]
+
+
+def _counted(stats: dict[str, Any]) -> dict[str, int]:
+    """What can be counted for a single message, by path."""
+    found = {f"{part}.{kind}.count": each["count"] for part in SAMPLED for kind, each in stats[part].items()}
+    nested = {"drops": stats["drops"], "pipeline.rejected": stats["pipeline"]["rejected"]}
+    for part, reasons in nested.items():
+        found |= {f"{part}.{why}.{name}": n for why, types in reasons.items() for name, n in types.items()}
+    return found | {"pipeline.crossed_quotes": stats["pipeline"]["crossed_quotes"]}
+
+
+async def test_messages_that_fit_the_contract_are_treated_as_the_page_says(bus: Any, consumer: Any, wait: Any) -> None:
+    rows = _rows_of_the_page()
+    assert len(rows) > 20
+    book = BookL2("x", "BTCUSDT", bus.start, [("2", "1")], [("3", "1")])
+    shaped = {TYPE_OF[type(event)]: event for event in (bus.trade(), bus.quote(), book)}
+    before = _counted((await consumer.get("/stats"))[1])
+    for number, (changed, counted) in enumerate(rows):
+        body = json.loads(codec.encode(shaped[changed["type"]])) | changed
+        subject = body.pop("subject", f"md.events.{changed['type']}.BTCUSDT")
+        await bus.send_raw(subject, json.dumps(body).encode())
+        await wait(lambda n=number: consumer.service.queue.received == n + 1, f"message {number}")
+        await wait(lambda: not len(consumer.service.queue), "an empty queue")
+        after = _counted((await consumer.get("/stats"))[1])
+        more = {path for path, n in after.items() if n != before.get(path, 0)}
+        assert counted in more if counted else not more, changed
+        before = after
 
 
 async def test_gaps_duplicates_and_a_restarted_producer_are_told(bus: Any, consumer: Any, wait: Any) -> None:

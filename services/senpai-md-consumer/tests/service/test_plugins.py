@@ -108,7 +108,10 @@ async def test_one_that_fails_is_switched_off_and_told_once_while_the_rest_goes_
     off = await asyncio.to_thread(process.read_until, "plugin_off")
     assert (failed["plugin"], off["plugin"], off["module"]) == ("bad", "bad", "shaky")
     assert "array index out of range" in off["why"]
-    assert "in bad" in failed["traceback"]
+    assert failed["error"] == "IndexError: array index out of range"
+    number = BAD.splitlines().index("    return trades.price[1_000_000]") + 1
+    assert failed["where"] == f"{tmp_path / 'shaky.py'}:{number}"
+    assert "traceback" not in failed
     await wait(alerts, "the alert")
     for number in range(5, 30):
         await bus.send(bus.trade(second=number / 10), bus.quote(second=number / 10))
@@ -156,3 +159,28 @@ async def test_an_endless_loop_is_interrupted_and_the_rest_goes_on(
     assert (found["bad"], found["good"], found["trade_count_10s"]) == (None, 1, 1)
     process.signal(signal.SIGTERM)
     assert await asyncio.to_thread(process.wait) == 0
+
+
+SWALLOWS = "while True:\n        try: time.sleep(.1)\n        except BaseException: pass"
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGTERM, signal.SIGINT])
+async def test_one_that_cannot_be_interrupted_ends_the_process_at_a_signal_or_after_five_seconds(
+    nats_server: Any, bus: Any, start: Any, tmp_path: Path, number: signal.Signals | None
+) -> None:
+    (tmp_path / "deaf.py").write_text("import time\n" + BAD.replace("return trades.price[1_000_000]", SWALLOWS))
+    process = start(NATS_URL=nats_server.url, PYTHONPATH=str(tmp_path), SENPAI_PLUGINS="deaf")
+    await asyncio.to_thread(process.read_until, "connected to NATS")
+    await bus.send(bus.trade())
+    await asyncio.to_thread(process.read_until, "plugin_stuck")
+    if number is not None:
+        process.signal(number)
+    assert await asyncio.to_thread(process.wait) == 1
+    last = process.lines[-1]
+    assert (last["event"], last["plugin"], last["module"]) == ("plugin_ended_the_service", "bad", "deaf")
+    assert last["exit_code"] == 1
+    if number is None:
+        assert 4.5 < last["after_s"] < 10
+    else:
+        assert last["after_s"] < 4.5
+        assert number.name in last["why"]

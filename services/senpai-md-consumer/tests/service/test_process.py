@@ -27,7 +27,7 @@ async def test_a_signal_ends_it_in_order_with_exit_0_and_the_ledger_as_its_last_
     last = process.lines[-1]
     assert last["event"] == "stopped"
     assert last["difference"] == 0
-    assert last["ledger"]["trade"] == {"received": 50, "delivered": 50}
+    assert last["trade"] == "50 received = 50 delivered + 0 conflated + 0 dropped + 0 spilled + 0 queued"
     await bus.client.flush()
     await wait(lambda: len(bus.on("senpai.features.BTCUSDT")) >= 2, "the last features")
     assert codec.decode_features(bus.on("senpai.features.BTCUSDT")[-1]).features["trade_count_10s"] == 50
@@ -85,7 +85,21 @@ async def test_missing_nats_is_said_once_without_its_password(start: Any) -> Non
 async def test_settings_come_from_the_env_file_of_the_folder_and_the_environment_wins(
     start: Any, tmp_path: Path
 ) -> None:
-    (tmp_path / ".env").write_text("HTTP_PORT=1\nHTTP_HOST=nowhere.invalid\nUNKNOWN_TO_US=1\nLOG_LEVEL=\n")
-    process = start(folder=tmp_path, HTTP_PORT="2")
-    assert await asyncio.to_thread(process.wait) == 1
-    assert "nowhere.invalid:2" in process.stderr
+    text = "HTTP_PORT=1\nHTTP_HOST=nowhere.invalid\nUNKNOWN_TO_US=1\nLOG_LEVEL=\nSIGNAL_TRESHOLD=5\n"
+    (tmp_path / ".env").write_text(text)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        process = start(folder=tmp_path, HTTP_PORT=port, HTTP_HOST="127.0.0.1")
+        assert await asyncio.to_thread(process.wait) == 1
+    (warning,) = process.lines
+    assert (warning["event"], warning["level"], warning["name"]) == ("unknown_setting", "warning", "SIGNAL_TRESHOLD")
+    assert "SIGNAL_RETURN_THRESHOLD" in warning["next"]
+    assert f"127.0.0.1:{port}" in process.stderr
+
+
+async def test_a_host_that_is_none_is_one_clear_line_and_exit_2(start: Any) -> None:
+    process = start(HTTP_HOST="nohost.invalid")
+    assert await asyncio.to_thread(process.wait) == 2
+    (line,) = process.stderr.splitlines()
+    assert "HTTP_HOST: expected an address of this machine" in line
+    assert "'nohost.invalid'" in line

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from senpai.md_consumer.__main__ import cli
-from senpai.md_consumer.settings import Settings, SettingsError, env_example, read_settings
+from senpai.md_consumer.settings import Settings, SettingsError, env_example, misspelled, read_settings
 
 FOLDER = Path(__file__).resolve().parents[2]
 
@@ -51,6 +51,8 @@ def test_the_env_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypat
         ("ROLLING_WINDOW_SECONDS", "120", "60"),
         ("QUEUE_SIZE", "1", "10"),
         ("FEATURES", "microprise", "unknown feature 'microprise': expected all, none, or some of microprice, "),
+        ("FEATURES", "foo,mid,bar", "unknown features 'bar', 'foo': expected all, none, or some of microprice, "),
+        ("FEATURES", "foo,mid", "(always on: mid)"),
         ("LOG_FORMAT", "xml", "'json'"),
         ("NATS_URL", "http://user:geheim@127.0.0.1", "nats://"),
         ("NATS_URL", "nats://user:geheim@", "host"),
@@ -75,6 +77,19 @@ def test_an_env_file_that_is_no_text_is_said(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match=r"\.env"):
         read_settings()
+
+
+def test_misspelled_names_in_the_env_file_are_found_and_those_of_the_other_service_let_be(tmp_path: Path) -> None:
+    other = (FOLDER.parent / "market-data-service" / ".env.example").read_text()
+    (tmp_path / ".env").write_text(f"{env_example()}{other}SIGNAL_TRESHOLD=5\nQUEUESIZE=9\nHOME=/\n")
+    found = misspelled()
+    assert found.keys() == {"SIGNAL_TRESHOLD", "QUEUESIZE"}
+    assert found["QUEUESIZE"] == "QUEUE_SIZE"
+    assert "SIGNAL_RETURN_THRESHOLD" in found["SIGNAL_TRESHOLD"].split(" or ")
+
+
+def test_without_an_env_file_nothing_is_misspelled() -> None:
+    assert misspelled() == {}
 
 
 def test_secrets_do_not_show() -> None:

@@ -5,10 +5,21 @@ from typing import Any
 
 import pytest
 
+from md_contract.codec import encode
 from md_contract.events import BookL2, Quote, Trade
 from md_contract.tolerant import TOLERANCES
+from senpai.md_consumer.subscriber.intake import OWN_END
 
 NOW = 1_760_000_000_000_000_000  # what the rig's wall clock says
+SHAPED = {  # fits the contract
+    "type": "trade",
+    "provider": "x",
+    "symbol": "BTCUSDT",
+    "ts_recv": NOW,
+    "price": "60000.10",
+    "size": "0.5",
+    "trade_id": "7",
+}
 FOREIGN: dict[str, Any] = {"price": 60000.10, "qty": 0.5, "timestamp": 1_759_999_999_500, "side": "SELL", "id": 7}
 
 
@@ -98,3 +109,72 @@ def test_what_can_be_read_in_two_ways_is_set_aside_and_nothing_is_noted_as_toler
 def test_a_trade_of_the_system_is_set_aside_however_it_is_read(rig: Any) -> None:
     _send(rig, FOREIGN, "md.events.trade.__system__")
     assert rig.subscriber.quarantine.counts["bad_symbol"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "side", "kind"),
+    [
+        ({"is_buyer_maker": True}, "sell", "buyer_maker"),
+        ({"isBuyerMaker": False}, "buy", "buyer_maker"),
+        ({"IS_BUYER_MAKER": True, "side": None}, "sell", "buyer_maker"),
+        ({"taker_side": "buy"}, "buy", "other_name"),
+        ({"aggressor": "sell"}, "sell", "other_name"),
+        ({"Side": "buy"}, "buy", "other_name"),
+    ],
+)
+def test_a_side_told_by_another_field_is_read_from_a_trade_that_fits_the_contract(
+    rig: Any, changes: dict[str, Any], side: Any, kind: str
+) -> None:
+    _send(rig, SHAPED | changes)
+    assert rig.recorder.seen == [Trade("x", "BTCUSDT", NOW, "60000.10", "0.5", "7", side=side)]
+    assert rig.subscriber.tolerated.counts[kind] == 1
+    assert rig.subscriber.events_in["trade"] == {"x": 1, "other": 0}
+    rig.assert_ledger_closes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [({"is_buyer_maker": 1}, "wrong_shape"), ({"taker_side": "buy", "buyer_is_maker": True}, "ambiguous")],
+)
+def test_a_side_told_by_another_field_in_no_known_way_is_set_aside(
+    rig: Any, changes: dict[str, Any], kind: str
+) -> None:
+    _send(rig, SHAPED | changes)
+    assert rig.recorder.seen == []
+    assert rig.subscriber.quarantine.counts[kind] == 1
+    assert rig.subscriber.events_in["trade"]["x"] == 1
+    rig.assert_ledger_closes()
+
+
+@pytest.mark.parametrize("changes", [{"side": "buy", "is_buyer_maker": True}, {}, {"provider": "a maker"}])
+def test_without_need_no_second_look_changes_anything(rig: Any, changes: dict[str, Any]) -> None:
+    _send(rig, SHAPED | changes)
+    assert [event.side for event in rig.recorder.seen] == [changes.get("side")]
+    assert rig.subscriber.tolerated.total == rig.subscriber.quarantine.total == 0
+
+
+def test_our_own_encoding_of_a_trade_without_a_side_ends_as_the_intake_takes_it_for_ours() -> None:
+    assert encode(Trade("alpaca", "AAPL", NOW, "1", "2", "7", seq=3, epoch=4)).endswith(OWN_END)
+
+
+@pytest.mark.parametrize("before", [[], [SHAPED]], ids=["first", "later"])
+@pytest.mark.parametrize("subject", ["md.events.trade.ETHUSDT", "md.events.quote.BTCUSDT"])
+def test_a_subject_that_contradicts_a_message_of_the_contract_is_ambiguous(
+    rig: Any, before: list[Any], subject: str
+) -> None:
+    for body in before:
+        _send(rig, body)
+    _send(rig, SHAPED, subject)
+    assert len(rig.recorder.seen) == len(before)
+    assert rig.subscriber.quarantine.counts["ambiguous"] == 1
+    rig.assert_ledger_closes()
+
+
+@pytest.mark.parametrize(
+    "subject", ["md.events.trade.btcusdt", "md.events.trade.BTC.USDT", "md.events.trades.ETHUSDT", "elsewhere.ETHUSDT"]
+)
+def test_a_subject_that_tells_nothing_else_contradicts_nothing(rig: Any, subject: str) -> None:
+    _send(rig, SHAPED)
+    _send(rig, SHAPED, subject)
+    _send(rig, SHAPED, subject)
+    assert len(rig.recorder.seen) == 3

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from md_contract.subjects import event_subject
 from senpai.md_consumer.subscriber.quarantine import KINDS
 
 NOW = 1_760_000_000_000_000_000
@@ -57,8 +58,10 @@ STATUS = {
 
 
 def _send(rig: Any, body: Any) -> None:
-    payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-    rig.subscriber.on_message("md.events.trade.BTCUSDT", payload)
+    if isinstance(body, bytes):
+        rig.subscriber.on_message("md.events.trade.BTCUSDT", body)
+    else:
+        rig.subscriber.on_message(event_subject(body["type"], body["symbol"]), json.dumps(body).encode())
     rig.settle()
 
 

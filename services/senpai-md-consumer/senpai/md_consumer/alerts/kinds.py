@@ -41,7 +41,8 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "stale": Kind(
         "warning", 1, 1, 0, 10,
-        "no event of {subject} for {why}, far longer than usual: see its feed at the producer's /health",
+        "no event of {subject} for {why}, far longer than usual: see its feed at the producer's /health; if events "
+        "arrive, they may be dropped as repeats: see bus.duplicates at /stats",
         "{subject} speaks again, or is no longer followed",
         "{value:.0f} symbols have fallen silent at about the same time: see the producer's /health",
         "all of these symbols speak again, or are no longer followed",
@@ -66,8 +67,8 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "duplicates": Kind(
         "warning", 0.2, 0.05, 0, 30,
-        "messages repeat a seq ({value:.0%} of the last ones) or had to be numbered anew: two producers publish the "
-        "same symbols, or somebody forges seq; see bus at /stats",
+        "messages repeat a seq ({value:.0%} of the last ones) and are dropped, or had to be numbered anew: two "
+        "producers or providers publish the same symbols with one epoch, or somebody forges seq; see bus at /stats",
         "messages are numbered as they should be again",
     ),
     "plugin_off": Kind(

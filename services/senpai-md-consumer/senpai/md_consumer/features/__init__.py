@@ -80,12 +80,16 @@ FEATURES: Final[Mapping[str, Feature]] = MappingProxyType({**SPECIFIED, **OPTION
 
 
 class UnknownFeatureError(ValueError):
-    """There is no optional feature of that name."""
+    """There are no optional features of these names; `always_on` were named as well."""
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
-        self.name = name
+    def __init__(self, names: Iterable[str], known: Iterable[str], always_on: Iterable[str] = ()) -> None:
+        self.names = list(names)
         self.known = list(known)
-        super().__init__(f"unknown feature {name!r}: expected all, none, or some of {', '.join(self.known)}")
+        shown, on = ", ".join(map(repr, self.names)), ", ".join(always_on)
+        super().__init__(
+            f"unknown feature{'s' if len(self.names) > 1 else ''} {shown}: "
+            f"expected all, none, or some of {', '.join(self.known)}{f' (always on: {on})' if on else ''}"
+        )
 
 
 def select(text: str) -> dict[str, Feature]:
@@ -101,6 +105,6 @@ def select(text: str) -> dict[str, Feature]:
         return dict(FEATURES)
     if names == {"none"}:
         return dict(SPECIFIED)
-    for name in sorted(names - FEATURES.keys()):
-        raise UnknownFeatureError(name, OPTIONAL)
+    if unknown := sorted(names - FEATURES.keys()):
+        raise UnknownFeatureError(unknown, OPTIONAL, sorted(names & SPECIFIED.keys()))
     return {name: feature for name, feature in FEATURES.items() if name in SPECIFIED or name in names}

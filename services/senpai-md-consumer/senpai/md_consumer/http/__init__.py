@@ -3,6 +3,6 @@
 from senpai.md_consumer.http.app import create_app
 from senpai.md_consumer.http.server import HttpServer
 from senpai.md_consumer.http.views import Views
-from service_http import PortTakenError
+from service_http import BadHostError, PortTakenError
 
-__all__ = ["HttpServer", "PortTakenError", "Views", "create_app"]
+__all__ = ["BadHostError", "HttpServer", "PortTakenError", "Views", "create_app"]

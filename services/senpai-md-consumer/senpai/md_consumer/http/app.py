@@ -4,14 +4,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import FastAPI, Query, Response
+from fastapi import Depends, FastAPI, Query, Response
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from senpai.md_consumer.http import openapi
 from senpai.md_consumer.http.bodies import Health, Index, Ready
 from senpai.md_consumer.http.endpoints import ENDPOINTS
-from senpai.md_consumer.http.errors import as_json, install
+from senpai.md_consumer.http.errors import as_json, check_parameters, install
 from senpai.md_consumer.http.sse import EventStream
 from senpai.md_consumer.http.stats import stats
 from senpai.md_consumer.http.views import Views
@@ -93,9 +93,9 @@ def _add_about(app: FastAPI, views: Views, metrics: Callable[[], bytes], version
 
 def _add_market_data(app: FastAPI, views: Views) -> None:
     def get(path: str, summary: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
-        return app.get(path, tags=[MARKET], summary=summary)
+        return app.get(path, tags=[MARKET], summary=summary, dependencies=[Depends(check_parameters)])
 
-    @get("/symbols", "Tracked symbols")
+    @app.get("/symbols", tags=[MARKET], summary="Tracked symbols")
     async def symbols() -> Response:
         return as_json(await views.symbols())
 

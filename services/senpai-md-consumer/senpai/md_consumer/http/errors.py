@@ -38,6 +38,26 @@ class BadQueryError(ValueError):
         super().__init__(f"{parameter}: {found[:MAX_SHOWN]!r} is none")
 
 
+class BadParameterError(ValueError):
+    """A query parameter that an endpoint does not have, or that is given more than once."""
+
+    def __init__(self, what: str, parameter: str, hint: str) -> None:
+        self.hint = hint
+        super().__init__(f"{what}: {parameter[:MAX_SHOWN]!r}")
+
+
+def check_parameters(request: Request) -> None:
+    """Refuse what an endpoint would pass over in silence. Raises `BadParameterError`."""
+    takes = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in takes:
+            raise BadParameterError("unknown parameter", name, f"{request.url.path} takes {', '.join(takes)}")
+        if given.count(name) > 1:
+            instead = f"with commas between: {name}=BTCUSDT,ETHUSDT" if name == "symbols" else "or ask once for each"
+            raise BadParameterError("given more than once", name, f"give it once, {instead}")
+
+
 def as_json(body: object, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
 
@@ -48,7 +68,7 @@ async def _on_unknown_symbol(_: Request, error: Exception) -> Response:
 
 
 async def _on_bad_query(_: Request, error: Exception) -> Response:
-    hint = error.hint if isinstance(error, BadQueryError) else "see /docs"
+    hint = error.hint if isinstance(error, BadQueryError | BadParameterError) else "see /docs"
     return as_json(Error(str(error), hint), HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
@@ -85,6 +105,7 @@ def install(app: FastAPI) -> None:
     """Make every error of the app JSON."""
     app.add_exception_handler(UnknownSymbolError, _on_unknown_symbol)
     app.add_exception_handler(BadQueryError, _on_bad_query)
+    app.add_exception_handler(BadParameterError, _on_bad_query)
     app.add_exception_handler(TooManyListenersError, _on_crowd)
     app.add_exception_handler(RequestValidationError, _on_bad_request)
     app.add_exception_handler(HTTPException, _on_http_error)

@@ -13,7 +13,8 @@ class HttpServer:
         """Bind.
 
         Raises:
-            PortTakenError: the port is taken, or the address is not ours.
+            BadHostError: the host is none of this machine.
+            PortTakenError: the port is taken.
         """
         self.gate = Gate()
         self.host = host

@@ -149,7 +149,7 @@ class RuleDeclaration:
 
 def feature(
     *,
-    unit: str,
+    unit: str = "",
     name: str | None = None,
     trades: int | None = None,
     quotes: int | None = None,
@@ -165,7 +165,7 @@ def feature(
     any order, and `value()`.
 
     Args:
-        unit: of the value.
+        unit: of the value; has to be given.
         name: of the feature, where it is not to be called like the function or class.
         trades: seconds of trades (1 to 60): parameter `trades`, a `Trades`.
         quotes: seconds of quotes (1 to 60): parameter `quotes`, a `Quotes`.

@@ -6,7 +6,7 @@ Pure: the clock is an argument, and without one nothing is ever too slow, so tha
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from traceback import format_exception
+from traceback import extract_tb, format_exception
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from md_contract.units import NS_PER_MS, NS_PER_S, NS_PER_US
@@ -23,6 +23,7 @@ SLOW_WITHIN_NS: Final = 60 * NS_PER_S
 MEAN_OF: Final = 100  # calls
 SHARE_OVER: Final = 10  # seconds
 _MOST_CHARS: Final = 2_000
+_SHORT_CHARS: Final = 200
 
 
 class Interrupted(BaseException):  # no error of the plug-in's to handle: no `except Exception` takes it
@@ -71,6 +72,7 @@ class Guard:
         self.why_off: str | None = None
         self.last_error: str | None = None
         self.trace: str | None = None  # of the first failure
+        self.first_error: tuple[str, str] | None = None  # what, and where: file:line
         self._watch = watch
         self._limits = limits
         self._in_a_row = 0
@@ -131,6 +133,7 @@ class Guard:
         self.last_error = f"{type(error).__name__}: {error}"[:_MOST_CHARS]
         if self.trace is None:
             self.trace = "".join(format_exception(error, limit=-5))[-_MOST_CHARS:]
+            self.first_error = (" ".join(self.last_error.split())[:_SHORT_CHARS], _place(error))
         self._in_a_row += 1
         self._failed_at.append(self.calls)
         if isinstance(error, Interrupted):
@@ -161,6 +164,12 @@ class Guard:
     def _switch_off(self, why: str) -> None:
         if self.why_off is None:
             self.why_off = " ".join(why.split())[:_MOST_CHARS]  # one line, whatever an exception says
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of Python it came from, as file:line."""
+    frames = extract_tb(error.__traceback__, limit=-1)
+    return f"{frames[0].filename}:{frames[0].lineno}" if frames else "?"
 
 
 def _no_clock() -> int:

@@ -17,9 +17,11 @@ class Reporter:
 
     def look(self) -> None:
         for guard in self._guards:
-            if guard.trace is not None and guard.name not in self._failed:
+            if guard.first_error is not None and guard.name not in self._failed:
                 self._failed.add(guard.name)
-                log.warning("plugin_failed", plugin=guard.name, module=guard.module, traceback=guard.trace)
+                error, where = guard.first_error
+                log.warning("plugin_failed", plugin=guard.name, module=guard.module, error=error, where=where)
+                log.debug("plugin_trace", plugin=guard.name, traceback=guard.trace)
             if guard.why_off is not None and guard.name not in self._off:
                 self._off.add(guard.name)
                 log.error("plugin_off", plugin=guard.name, module=guard.module, why=guard.why_off)

@@ -7,9 +7,9 @@ from typing import Final, Protocol
 import structlog
 
 from md_contract.codec import UnreadableError, decode_event
-from md_contract.events import EVENT_TYPES, TYPE_OF, Event, Heartbeat, Status
+from md_contract.events import EVENT_TYPES, TYPE_OF, Event, Heartbeat, Status, Trade
 from md_contract.subjects import SYSTEM, BadTokenError, escape
-from md_contract.tolerant import read_event
+from md_contract.tolerant import contradiction, read_event
 from md_contract.units import NS_PER_S
 from senpai.md_consumer.queue import EventQueue, QueueFullError
 from senpai.md_consumer.subscriber.gaps import GapNotices
@@ -25,6 +25,8 @@ MAX_PROVIDER_CHARS: Final = 32
 OTHER: Final = "other"
 DUPLICATE: Final = "duplicate"
 IMPLAUSIBLE: Final = "implausible_seq"
+OWN_END: Final = b',"v":1,"backfill":false}'  # how our own encoder ends a trade: cheaper to see than SIDE_HINT
+SIDE_HINT: Final = re.compile(rb'aker|aggressor|"side"\s*:\s*"', re.IGNORECASE)  # is_buyer_maker, takerSide, Side
 TOLERATED: Final = "not the contract's form, but read: see docs/input.md"
 PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}", re.ASCII)
 
@@ -81,11 +83,10 @@ class Intake:
         if event is None:
             return
         stream = self._streams[type(event)].get(event.symbol)
-        if stream is None:
-            if not _is_symbol_of(event):
-                self._set_aside("bad_symbol", subject, payload, "the symbol fits no subject", event)
+        if stream is None or stream.subject != subject:
+            if not self._is_at_home(event, subject, payload):
                 return
-            stream = self._sequences.open(TYPE_OF[type(event)], event.symbol)
+            stream = self._follow(stream, event, subject)
         if stream is None:
             pass  # beyond the bound: not checked
         elif event.seq == stream.seq + 1 and event.epoch == stream.epoch:
@@ -110,25 +111,47 @@ class Intake:
         if len(payload) > MAX_PAYLOAD_BYTES:
             self._set_aside("too_large", subject, payload, f"{len(payload)} bytes, at most {MAX_PAYLOAD_BYTES}")
             return None
-        event: Event | None
         try:
             event = decode_event(payload)
         except UnreadableError as error:
-            event = self._read_foreign(subject, payload, error)
-            if event is None:
-                return None
+            foreign = self._read_foreign(subject, payload, error)
+            if foreign is not None:
+                self._count_in(self._events_in[type(foreign)], foreign.provider)
+            return foreign
         counts = self._events_in[type(event)]
         if event.provider in counts:
             counts[event.provider] += 1
         else:
-            self._count_first(counts, event.provider)
+            self._count_in(counts, event.provider)
         ts_event = event.ts_event
         if not EARLIEST_NS <= event.ts_recv <= LATEST_NS or (
             ts_event is not None and not EARLIEST_NS <= ts_event <= event.ts_recv + MAX_AHEAD_NS
         ):
             why = UnreadableError("bad_time", "ts_recv or ts_event is no time in ns")
             return self._read_foreign(subject, payload, why, event)
+        if type(event) is Trade and event.side is None and not payload.endswith(OWN_END) and SIDE_HINT.search(payload):
+            why = UnreadableError("wrong_shape", "the side may be told by another field")
+            return self._read_foreign(subject, payload, why, event)
         return event
+
+    def _is_at_home(self, event: Event, subject: str, payload: bytes) -> bool:
+        """Whether the symbol is usable and the subject says nothing else than the event; if not, it is set aside."""
+        if not _is_symbol_of(event):
+            self._set_aside("bad_symbol", subject, payload, "the symbol fits no subject", event)
+            return False
+        why = contradiction(subject, TYPE_OF[type(event)], event.symbol)
+        if why is not None:
+            self._set_aside("ambiguous", subject, payload, why, event)
+            return False
+        return True
+
+    def _follow(self, stream: Stream | None, event: Event, subject: str) -> Stream | None:
+        """The stream of the event, from now on at home on this subject; None beyond the bound."""
+        if stream is None:
+            stream = self._sequences.open(TYPE_OF[type(event)], event.symbol)
+        if stream is not None:
+            stream.subject = subject
+        return stream
 
     def _read_foreign(
         self, subject: str, payload: bytes, why: UnreadableError, unusable: Event | None = None
@@ -148,8 +171,8 @@ class Intake:
         return None
 
     @staticmethod
-    def _count_first(counts: dict[str, int], provider: str) -> None:
-        known = len(counts) <= MAX_PROVIDERS and len(provider) <= MAX_PROVIDER_CHARS
+    def _count_in(counts: dict[str, int], provider: str) -> None:
+        known = provider in counts or (len(counts) <= MAX_PROVIDERS and len(provider) <= MAX_PROVIDER_CHARS)
         name = provider if known else OTHER
         counts[name] = counts.get(name, 0) + 1
 

@@ -41,6 +41,7 @@ class Stream(Struct):
     earlier: dict[int, int] = field(default_factory=dict)  # epoch -> its last seq
     late: list[tuple[int, int]] = field(default_factory=list)  # holes (first, last) whose messages may still come
     skips: int = 0  # of the whole, as of the last hole
+    subject: str = ""  # the last one that was found to agree with type and symbol
 
     def miss(self, amount: int) -> None:
         """Note that `amount` messages of this stream will never be applied."""

@@ -37,6 +37,7 @@ from senpai.md_consumer.subscriber.jetstream.survey import Found, Survey
 
 RETRY_S: Final = 0.5
 LOOK_EVERY_S: Final = 5.0
+TELL_EVERY_NS: Final = 60 * NS_PER_S
 SEEDS_TIMEOUT_S: Final = 5.0
 
 log = structlog.get_logger(__name__)
@@ -96,6 +97,8 @@ class Follower:
         self._broken = asyncio.Event()
         self._was_live = False
         self._warned = False
+        self._told_ns: int | None = None  # when the log last heard of a new beginning
+        self._untold = 0
         link.listen(self._on_state)
 
     async def run(self) -> None:
@@ -245,10 +248,18 @@ class Follower:
 
     def _on_irregular(self, why: str) -> None:
         self.irregular += 1
-        log.info("reading_anew", why=why)
+        self._tell(why)
         if self.live.stolen_times > 1:
             self._warn_of_others()
         self._begin_anew(why)
+
+    def _tell(self, why: str) -> None:
+        """To the log, at most once a minute: `times` is how often it has come to this since the last line."""
+        self._untold += 1
+        now = self._mono_ns()
+        if self._told_ns is None or now - self._told_ns >= TELL_EVERY_NS:
+            log.info("reading_anew", why=why, times=self._untold)
+            self._told_ns, self._untold = now, 0
 
     def _begin_anew(self, why: str) -> None:
         self.why = why
