@@ -66,7 +66,7 @@ def with_store(url: str, work: Callable[["Reader"], Coroutine[Any, Any, _T]]) ->
 
     from app.storage.address import BadStorageUrlError  # only here: the database libraries take a second to import
     from app.storage.reader import open_reader
-    from app.storage.store import StorageError
+    from app.storage.store import StorageAwayError, StorageError
 
     async def run() -> _T:
         async with open_reader(url) as reader:
@@ -76,6 +76,8 @@ def with_store(url: str, work: Callable[["Reader"], Coroutine[Any, Any, _T]]) ->
         return asyncio.run(run())
     except BrokenPipeError:  # who reads has enough, such as `| head`
         raise typer.Exit(0) from None
+    except StorageAwayError as error:
+        refuse(EXIT_FAILURE, str(error))
     except (BadStorageUrlError, StorageError, OutputError) as error:
         refuse(EXIT_USAGE, str(error))
     except ArchiveError as error:

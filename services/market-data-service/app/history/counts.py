@@ -78,21 +78,20 @@ async def _sources(reader: Reader, symbol: str, start_ns: int) -> list[SourceCou
     in_hour = (trade.symbol == symbol, trade.ts >= start_ns, trade.ts < start_ns + HOUR_NS)
     counts = await reader.rows(select(trade.provider, func.count()).where(*in_hour).group_by(trade.provider))
     return [
-        await _numbered(reader, symbol, start_ns, provider, rows)
-        if provider in NUMBERED
-        else SourceCount(provider, rows)
+        await _numbered(reader, symbol, start_ns, provider) if provider in NUMBERED else SourceCount(provider, rows)
         for provider, rows in counts
     ]
 
 
-async def _numbered(reader: Reader, symbol: str, start_ns: int, provider: str, rows: int) -> SourceCount:
+async def _numbered(reader: Reader, symbol: str, start_ns: int, provider: str) -> SourceCount:
+    """Rows and ids in one statement: what is written between two would seem to be missing."""
     trade = schema.trade.c
     number = cast(trade.trade_id, BigInteger)
     mine = (trade.symbol == symbol, trade.provider == provider)
-    in_hour = select(func.min(number), func.max(number)).where(
+    in_hour = select(func.count(), func.min(number), func.max(number)).where(
         *mine, trade.ts >= start_ns, trade.ts < start_ns + HOUR_NS
     )
-    [(first, last)] = await reader.rows(in_hour)
+    [(rows, first, last)] = await reader.rows(in_hour)
     before = await reader.rows(
         select(number).where(*mine, trade.ts < start_ns).order_by(trade.ts.desc(), number.desc()).limit(1)
     )

@@ -104,7 +104,10 @@ async def _table(batches: Batches, columns: Sequence[str], file: TextIO, most: i
     console = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
     console.print(table)
     if count > most:
-        console.print(f"... and more: these are the first {most}; --limit N shows more, --format csv all")
+        more = f"... and more: these are the first {most}; --limit N shows more, --format csv all"
+        console.print(more)
+        if file is not sys.stdout:
+            print(more, file=sys.stderr)  # noqa: T201 - the file's reader may be another one
     return min(count, most)
 
 

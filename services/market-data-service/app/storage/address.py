@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 Kind: TypeAlias = Literal["sqlite", "postgresql"]
 
 SCHEMES: Final[dict[str, Kind]] = {"sqlite+aiosqlite": "sqlite", "postgresql+asyncpg": "postgresql"}
+OPTIONS: Final = frozenset({"ssl", "timeout", "command_timeout", "statement_cache_size", "target_session_attrs"})
 EXPECTED: Final = "expected a URL like sqlite+aiosqlite:///data/market.db or postgresql+asyncpg://user@host/database"
 
 
@@ -56,6 +57,10 @@ def parse(url: str) -> Address:
         return Address(kind, text, text, name)
     if not host or not name:
         raise BadStorageUrlError("the host or the database is missing")
+    for option, _value in parse_qsl(parts.query, keep_blank_values=True):
+        if option not in OPTIONS:
+            hint = "write ssl=require" if option == "sslmode" else f"known are {', '.join(sorted(OPTIONS))}"
+            raise BadStorageUrlError(f"the option {option[:40]!r} is unknown: {hint}")
     credentials, _, place = parts.netloc.rpartition("@")
     user, colon, _password = credentials.partition(":")
     shown_user = f"{user}{':***' if colon else ''}@" if credentials else ""

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.storage.address import Address, parse
 from app.storage.migrate import check
 from app.storage.sqlite import reading_engine
-from app.storage.store import StorageError
+from app.storage.store import StorageAwayError, StorageError
 
 BATCH: Final = 10_000
 
@@ -67,7 +67,7 @@ async def open_reader(url: str) -> AsyncIterator[Reader]:
                 state = await connection.run_sync(check)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             why = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
-            raise StorageError(f"cannot read {address}: {why or type(error).__name__}") from None
+            raise StorageAwayError(f"cannot read {address}: {why or type(error).__name__}; is it running?") from None
         if not state.is_usable:
             raise StorageError(f"cannot read {address}: {state.why}")
         yield Reader(engine, address.shown)

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import Table, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -20,6 +21,8 @@ from app.storage.retry import Verdict
 from app.storage.rows import Row, Values
 from app.storage.schema import metadata
 from app.storage.store import StorageError, WriteError, Written, by_table, count_written
+
+log: Final = structlog.get_logger("app.storage")
 
 BUSY_S: Final = 0.25  # how long SQLite itself waits for a lock; the writer tries again by its own rules
 ERRORS: Final = (SQLAlchemyError, sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
@@ -166,6 +169,11 @@ class SqliteStore:
 
     async def _ready(self) -> AsyncEngine:
         if self._engine is not None and identity(self._path) != self._identity:
+            log.warning(
+                "the store's file was removed or replaced while it was open",
+                file=str(self._path),
+                next="a new one is made where none is; what was in the old one is gone, unless you moved it",
+            )
             await self._close()
         if self._engine is None:
             try:

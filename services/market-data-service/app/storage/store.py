@@ -15,6 +15,10 @@ class StorageError(RuntimeError):
     """The store cannot be used as it is; one line for people, without a secret."""
 
 
+class StorageAwayError(StorageError):
+    """Nothing is wrong with the settings: the store cannot be reached now."""
+
+
 class WriteError(Exception):
     """One transaction failed and left nothing behind, as far as anybody can tell."""
 

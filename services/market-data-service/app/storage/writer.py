@@ -166,10 +166,10 @@ class Writer:
         account.quarantined += written.quarantined
         account.pending -= rows
         if self.failing is not None:
+            log.info("storage takes rows again", store=self.store.shown, pending=account.pending)
             self.failing = None
             self._backoff = Backoff(BASE_S, max(CAP_S.values()))
         if self.away is not None:
-            log.info("storage is back", store=self.store.shown, pending=account.pending)
             self.away = None
             self._room.set()
 

@@ -180,6 +180,21 @@ def test_without_a_store(ask: Ask, tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere.db").exists()
 
 
+def test_a_store_that_is_away_is_a_failure_and_no_wrong_setting(ask: Ask) -> None:
+    url = "postgresql+asyncpg://me:canary@127.0.0.1:1/market"
+    answer = ask("query", "trades", "--symbol", "BTCUSDT", url=url)
+    assert answer.returncode == 1
+    assert "is it running?" in answer.stderr
+    assert "canary" not in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def test_a_table_in_a_file_says_elsewhere_that_it_was_cut(stored: list[Trade], ask: Ask, tmp_path: Path) -> None:
+    answer = ask("query", "trades", *SPAN, "--output", str(tmp_path / "t.txt"))
+    assert "these are the first 50" in answer.stderr
+    assert "these are the first 50" in (tmp_path / "t.txt").read_text()
+
+
 def test_the_archive_command_and_the_documented_readers(stored: list[Trade], ask: Ask, tmp_path: Path) -> None:
     first = ask("archive", "--types", "trade")
     assert first.returncode == 0, first.stderr

@@ -34,6 +34,8 @@ def test_the_two_engines_are_understood(url: str, kind: str, path: str) -> None:
         "postgresql+psycopg://me:canary@host/market",
         "mysql://me:canary@host/market",
         "postgresql+asyncpg://me:can ary@host/market",
+        "postgresql+asyncpg://me:canary@host/market?sslmode=require",
+        "postgresql+asyncpg://me:canary@host/market?ssl=require&application_name=canary",
     ],
 )
 def test_anything_else_is_refused_with_both_forms_and_without_the_password(url: str) -> None:
@@ -50,3 +52,8 @@ def test_a_password_is_never_shown(password: str) -> None:
     assert str(address) == "postgresql+asyncpg://me:***@host/market"
     assert password not in repr(address)
     assert password in address.url
+
+
+def test_the_option_of_another_driver_is_translated() -> None:
+    with pytest.raises(BadStorageUrlError, match="'sslmode' is unknown: write ssl=require"):
+        parse("postgresql+asyncpg://me@host/market?sslmode=require")

@@ -110,7 +110,7 @@ async def test_a_server_that_is_away_at_the_start_is_waited_for(
     assert [entry["event"] for entry in logs] == [
         "storage cannot be reached yet",
         "storage does not take a batch",
-        "storage is back",
+        "storage takes rows again",
     ]
 
 
@@ -192,13 +192,17 @@ async def test_a_full_disk_stops_the_taking_and_room_brings_it_back(
 async def test_a_file_removed_while_it_is_open_is_noticed_and_made_anew(
     sqlite_place: Any, writing: Any, trades: Any
 ) -> None:
-    async with writing(sqlite_place) as w:
-        await w.put(*trades(5))
-        await w.settled()
-        sqlite_place.path.unlink()
-        await w.put(*trades(7, first=100))
-        await w.settled()
+    with capture_logs() as logs:
+        async with writing(sqlite_place) as w:
+            await w.put(*trades(5))
+            await w.settled()
+            sqlite_place.path.unlink()
+            await w.put(*trades(7, first=100))
+            await w.settled()
     assert await sqlite_place.count("trade") == 7
+    [warning] = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert warning["event"] == "the store's file was removed or replaced while it was open"
+    assert warning["file"] == str(sqlite_place.path)
 
 
 async def test_one_process_writes_and_another_is_refused(sqlite_place: Any, writing: Any) -> None:
