@@ -40,9 +40,9 @@ types: setup # test folders one by one: files in two of them may share a name
 		$(BIN)/python -m mypy --no-error-summary "$$folder" || failed=1; \
 	done; test -z "$$failed"
 
-pytest: setup ## Run the tests alone, two at a time (ARGS goes to pytest; -n 0: one at a time)
+pytest: setup ## Run the tests alone, four at a time (ARGS goes to pytest; -n 0: one at a time)
 	@echo 'test: pytest'
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 4 $(ARGS)
 
 format: setup ## Sort imports and format the code
 	@$(BIN)/python -m ruff check --fix-only --quiet

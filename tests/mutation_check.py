@@ -73,7 +73,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("modules", nargs="*", help=f"files or folders below {PACKAGE} (default: {' '.join(MODULES)})")
     parser.add_argument("--list", action="store_true", help="only list the mutants")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--limit", type=float, default=15.0, help="seconds for a mutant, beyond what its tests take")
+    parser.add_argument("--limit", type=float, default=5.0, help="seconds for a test, beyond ten times what it takes")
     parser.add_argument("--source", type=Path, default=SOURCE, help="folder of the package and of its tests")
     parser.add_argument("--package", default=PACKAGE, help="the package's folder below SOURCE")
     parser.add_argument("--tests", nargs="+", default=list(TESTS), help="test files or folders below SOURCE")

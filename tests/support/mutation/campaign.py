@@ -43,7 +43,8 @@ class Trial:
     source: str  # its line
     block: int = 0  # first line of the function that it is in
     tests: list[str] = field(default_factory=list)
-    limit_s: float = 0.0
+    limit_s: float = 0.0  # for all of its tests
+    test_limit_s: float = 0.0  # for one of them
     outcome: str = "untested"  # or `killed`, `timeout`, `survived`
 
     @property
@@ -113,7 +114,9 @@ def plan(targets: Iterable[Target], coverage: Coverage, least_limit_s: float) ->
             trial = Trial(target, mutant, lines[mutant.line - 1].strip())
             trial.block = [0, *(first for first, _ in _blocks(tree, mutant.line))][-1]
             trial.tests = coverage.tests_of(target, tree, mutant.line)
-            trial.limit_s = least_limit_s + SLOWER * sum(coverage.seconds[test] for test in trial.tests)
+            seconds = [coverage.seconds[test] for test in trial.tests]
+            trial.limit_s = least_limit_s + SLOWER * sum(seconds)
+            trial.test_limit_s = least_limit_s + SLOWER * max(seconds, default=0)
             trials.append(trial)
     return trials
 
@@ -169,7 +172,8 @@ def _start(trial: Trial, batches: list[list[str]], folder: Path) -> int:
     def work() -> int:
         path = trial.target.path
         code = trial.mutant.compile(parse(path), str(path))
-        return run_tests(batches, Replacement(trial.target.name, path, code), folder / str(os.getpid()))
+        replacement = Replacement(trial.target.name, path, code)
+        return run_tests(batches, replacement, folder / str(os.getpid()), trial.test_limit_s)
 
     return fork(work, trial.limit_s)
 
@@ -202,6 +206,8 @@ def _kill(pid: int) -> None:
 def _outcome(trial: Trial, code: int) -> str:
     if code == 0:
         return "survived"
+    if code == -signal.SIGPROF:
+        return "timeout"
     if code in FAILED or code < 0:  # below zero: ended by a signal, out of memory
         return "killed"
     raise CheckError(f"{trial.where}: pytest ended with {code} for {trial.mutant.change}")

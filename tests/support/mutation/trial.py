@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -71,16 +72,17 @@ class Replacement(MetaPathFinder):
         return spec_from_file_location(fullname, self._path, loader=Loader(fullname, str(self._path)))
 
 
-def run_tests(batches: Iterable[list[str]], replacement: Replacement, report: Path) -> int:
+def run_tests(batches: Iterable[list[str]], replacement: Replacement, report: Path, limit_s: float) -> int:
     """Run these tests, a batch after the other, until one fails; return pytest's exit code.
 
-    The name of the test that failed is written to `report`.
+    The name of the test that failed is written to `report`. The process is ended by SIGPROF when a test computes for
+    longer than `limit_s`.
     """
     sys.meta_path.insert(0, replacement)
     code = 0
     for tests in batches:
         if tests and code == 0:
-            failure = Failure(report)
+            failure = Failure(report, limit_s)
             code = int(pytest.main([*OPTIONS, *tests], plugins=[Profile(), failure]))
             if failure.at_import:
                 return int(pytest.ExitCode.INTERRUPTED)  # what pytest says depends on how the test was named
@@ -111,9 +113,10 @@ class Profile:
 
 
 class Failure:
-    """A pytest plugin that writes down the test that failed."""
+    """A pytest plugin that writes down the test that failed, and ends one that would never end."""
 
-    def __init__(self, report: Path) -> None:
+    def __init__(self, report: Path, limit_s: float) -> None:
+        self._limit_s = limit_s
         self.at_import = False  # a test file could not even be imported
         self._report = report
         self._name = ""
@@ -124,6 +127,7 @@ class Failure:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         self._name = name_of(item)
+        signal.setitimer(signal.ITIMER_PROF, self._limit_s)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:

@@ -106,7 +106,7 @@ class Seconds(Series, Generic[SourceT]):
         for begin in sorted(self._late):
             start = bisect_left(times, begin)
             stop = bisect_right(times, begin + NS_PER_S - 1, start)
-            values = self._row(start, stop) if start < stop else None
+            values = self._row(start, stop)  # there is an event: before the source forgets any, it has rows made
             if values is None:
                 continue
             index = bisect_left(self.ts, begin)

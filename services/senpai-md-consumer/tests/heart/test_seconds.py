@@ -207,19 +207,30 @@ def test_only_the_row_of_a_late_trade_is_made_again() -> None:
     assert (rows.version - before, rows_of(rows)[0]) == (1, (1, 1.0, 6.0, 2.0))
 
 
-@pytest.mark.parametrize("looks", [True, False])
+@pytest.mark.parametrize("looks", [0, 1, 3])  # after so many of the trades
 @pytest.mark.parametrize("edge", [2 * NS_PER_S - 1, 2 * NS_PER_S, 2 * NS_PER_S + 1])
-def test_a_second_ends_with_its_last_nanosecond_whenever_its_trades_come(edge: int, looks: bool) -> None:
+def test_a_second_ends_with_its_last_nanosecond_whenever_its_trades_come(edge: int, looks: int) -> None:
     trades, truth = Trades(Clock()), [(3 * NS_PER_S // 2, 1, 2, 1), (edge, 3, 4, 1), (9 * NS_PER_S // 2, 5, 6, -1)]
     rows = TradeSeconds(trades)
     rows.window(SPAN_NS)
-    for ts, price, size, side in truth:
+    for i, (ts, price, size, side) in enumerate(truth):
         push(trades, ts, price, size, side)
         trades.clock.now = max(trades.clock.now, 2 * NS_PER_S + 1)
-        if looks:
+        if i < looks:
             rows.catch_up()
     trades.clock.now = 6 * NS_PER_S
     assert rows_of(rows) == regrouped(trades.clock.now, truth)
     late = (NS_PER_S + 1, 7, 8, 1)
     push(trades, *late)
     assert rows_of(rows) == regrouped(trades.clock.now, [late, *truth])
+
+
+def test_time_changes_what_is_read_while_there_are_rows_in_any_window() -> None:
+    rows = every_second(10, 1, 2, 3)
+    rows.window(2 * NS_PER_S)
+    seen = []
+    for second in (6, 7, 100, 101):
+        rows.clock.now = second * NS_PER_S + 1
+        seen.append(rows.edges())
+    assert seen[0] != seen[1]
+    assert seen[2] == seen[3]
