@@ -42,7 +42,7 @@ types: setup # test folders one by one: files in two of them may share a name
 
 pytest: setup ## Run the tests alone, four at a time (ARGS goes to pytest; -n 0: one at a time)
 	@echo 'test: pytest'
-	@$(BIN)/python -m pytest -n 4 $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 format: setup ## Sort imports and format the code
 	@$(BIN)/python -m ruff check --fix-only --quiet
