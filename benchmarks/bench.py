@@ -15,9 +15,9 @@ HERE = Path(__file__).resolve().parent
 sys.path[1:1] = [str(HERE.parent / "tests" / "support")]  # the PostgreSQL that the tests start
 
 from harness import report  # noqa: E402 - after the path
-from harness.case import Case  # noqa: E402
-from harness.machine import describe  # noqa: E402
-from harness.rounds import Plan, run_case, run_contender  # noqa: E402
+from harness.case import Case  # noqa: E402 - as above
+from harness.machine import describe  # noqa: E402 - as above
+from harness.rounds import Plan, run_case, run_contender  # noqa: E402 - as above
 
 ROUNDS = 5
 

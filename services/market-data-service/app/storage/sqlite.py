@@ -70,7 +70,7 @@ def writing_engine(path: Path) -> AsyncEngine:
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Any) -> None:  # noqa: ANN401
+    def begin(connection: Any) -> None:  # noqa: ANN401 - as above
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine

@@ -92,7 +92,7 @@ async def test_rows_sources_and_symbols_are_told_apart(recorded: Any) -> None:
         trade(1, START, symbol="ETHUSDT"),
         Quote("binance", "BTCUSDT", START + 3, "1", "2", "3", "4"),
         Quote("binance", "BTCUSDT", START + HOUR, "1", "2", "3", "4"),
-        BookL2("binance", "BTCUSDT", START + 4, [["1", "2"]], [["3", "4"]]),  # type: ignore[list-item]
+        BookL2("binance", "BTCUSDT", START + 4, [("1", "2")], [("3", "4")]),
     ]
     entries = await lines(recorded, messages, ["BTCUSDT", "ETHUSDT"], START + HOUR)
     assert [(e.symbol, e.trades, e.quotes, e.books, e.sources) for e in entries] == [

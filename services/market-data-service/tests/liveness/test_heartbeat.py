@@ -84,7 +84,7 @@ def test_a_mute_connection_is_found_by_the_data_detector_alone() -> None:
 
 
 def test_a_lost_connection_is_found_by_the_transport_detector_alone() -> None:
-    away = lambda: lines(live=False, heard=False)  # noqa: E731
+    away = lambda: lines(live=False, heard=False)  # noqa: E731 - a name for what is said twice
     run = Run().seconds(3, lines).seconds(30, away).seconds(4, lambda: lines(opens=2))
     assert run.changes == [(9, "stale", "__system__", "transport"), (35, "recovered", "__system__", "transport")]
 
@@ -97,8 +97,8 @@ def test_a_connection_that_never_comes_about_is_found_as_well() -> None:
 def test_connections_that_come_and_go_without_data_do_not_reset_the_patience_with_each() -> None:
     run = Run().seconds(3, lines)
     for opens in range(2, 8):
-        run.seconds(3, lambda: lines(opens=opens, heard=False))  # noqa: B023
-        run.seconds(1, lambda: lines(live=False, opens=opens, heard=False))  # noqa: B023
+        run.seconds(3, lambda: lines(opens=opens, heard=False))  # noqa: B023 - called before the loop goes on
+        run.seconds(1, lambda: lines(live=False, opens=opens, heard=False))  # noqa: B023 - called before the loop goes on
     assert run.changes == [(16, "stale", "__system__", "data")], "10 s after the first of them opened"
 
 
