@@ -125,7 +125,7 @@ def test_vwap_per_minute(stored: list[Trade], ask: Ask, tmp_path: Path) -> None:
     }
     assert found.keys() == expected.keys()
     for key, (vwap, volume, count) in expected.items():
-        assert found[key][:2] == pytest.approx((vwap, volume), rel=1e-12)
+        assert found[key][:2] == pytest.approx((vwap, volume), rel=1e-12, abs=0)
         assert found[key][2] == count
 
 
@@ -214,5 +214,5 @@ def test_the_archive_command_and_the_documented_readers(stored: list[Trade], ask
         for (minute,), (vwap, volume, count) in sorted(expected.items()):
             shown = f"2025-11-24T16:{(minute - START) // MINUTE:02d}:00"
             [row] = [row for row in rows if row[0] == shown]
-            assert (float(row[1]), float(row[2])) == pytest.approx((vwap, volume), rel=1e-9)
+            assert (float(row[1]), float(row[2])) == pytest.approx((vwap, volume), rel=1e-9, abs=0)
             assert int(row[3]) == count

@@ -176,7 +176,7 @@ class Remembered(Generic[RowsT, ValueT]):
     def __init__(self, window: Window[RowsT], formula: Callable[[RowsT, int], ValueT | None]) -> None:
         self._window = window
         self._formula = formula  # of the rows and the index of the first one inside
-        self._state = (-1, -1)
+        self._state: tuple[int, int] | None = None  # of the rows and of the window, when it was computed
         self._value: ValueT | None = None
 
     def value(self) -> ValueT | None:

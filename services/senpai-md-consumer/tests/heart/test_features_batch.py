@@ -138,7 +138,7 @@ def test_delivery_out_of_order_gives_what_ordered_delivery_gives(data: st.DataOb
     found, expected = read(shuffled), read(ordered)
     assert {name for name in found if found[name] is None} == {name for name in found if expected[name] is None}
     for name in (name for name in found if found[name] is not None):
-        assert found[name] == pytest.approx(expected[name], rel=1e-9, abs=1e-12), name
+        assert found[name] == pytest.approx(expected[name], rel=1e-9, abs=1e-14), name
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -25,8 +25,8 @@ def quote(market: Any, at_s: float, bid: Any, bid_size: Any, ask: Any, ask_size:
 
 def test_microprice_leans_to_the_side_of_the_smaller_size(market: Any) -> None:
     quote(market, 0, 99, 3, 101, 1)
-    assert market.features["microprice"] == pytest.approx((99 * 1 + 101 * 3) / 4)
-    assert market.features["book_imbalance"] == pytest.approx(0.5)
+    assert market.features["microprice"] == pytest.approx((99 * 1 + 101 * 3) / 4, rel=1e-9, abs=0)
+    assert market.features["book_imbalance"] == pytest.approx(0.5, rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize(("bid", "bid_size", "ask", "ask_size"), [(0, 1, 101, 1), (99, 1, 0, 1), (99, 0, 101, 0)])
@@ -61,7 +61,7 @@ def test_after_lost_quotes_sizes_are_unknown_until_the_next_quote(market: Any) -
 
 def test_depth_imbalance_is_of_the_five_best_levels(market: Any) -> None:
     market.book(0, LEVELS, [["101", "1"], ["102", "4"]])
-    assert market.features["depth_imbalance_5"] == pytest.approx((15 - 5) / 20)
+    assert market.features["depth_imbalance_5"] == pytest.approx((15 - 5) / 20, rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize(("bids", "asks"), [([], LEVELS), (LEVELS, []), ([["99", "0"]], [["101", "0"]])])
@@ -78,7 +78,7 @@ def test_after_lost_books_depth_is_unknown_until_the_next_book(market: Any) -> N
     assert market.features["depth_imbalance_5"] is None
     assert market.pipeline.latest("BTCUSDT").book is not None
     market.book(1, LEVELS, [["101", "5"]])
-    assert market.features["depth_imbalance_5"] == pytest.approx(0.5)
+    assert market.features["depth_imbalance_5"] == pytest.approx(0.5, rel=1e-9, abs=0)
 
 
 def test_another_provider_begins_a_new_history(market: Any) -> None:
@@ -90,7 +90,7 @@ def test_another_provider_begins_a_new_history(market: Any) -> None:
     market.trade(6, 100, provider="bybit")
     found = market.features
     left = {name: found[name] for name in OPTIONAL if found[name] is not None}
-    assert left == {"trade_intensity_60s": pytest.approx(1 / 60), "vwap_deviation_60s": 0}
+    assert left == {"trade_intensity_60s": pytest.approx(1 / 60, rel=1e-9, abs=0), "vwap_deviation_60s": 0}
 
 
 # Flows over ten seconds
@@ -100,7 +100,7 @@ def test_trade_imbalance_is_of_the_aggressors(market: Any) -> None:
     market.trade(0, size=3, side="buy")
     market.trade(1, size=1, side="sell")
     market.trade(1, size=100)
-    assert market.features["trade_imbalance_10s"] == pytest.approx(0.5)
+    assert market.features["trade_imbalance_10s"] == pytest.approx(0.5, rel=1e-9, abs=0)
     market.trade(10, size=1, side="sell")
     assert market.features["trade_imbalance_10s"] == -1
     market.trade(20, size=1)
@@ -113,16 +113,16 @@ def test_an_imbalance_forgets_the_digits_that_giants_took(market: Any) -> None:
     assert market.features["trade_imbalance_10s"] == 1
     market.trade(6, size="1e9", side="buy")
     market.trade(6, size="1e9", side="sell")
-    assert market.features["trade_imbalance_10s"] == pytest.approx(1 / 3)
+    assert market.features["trade_imbalance_10s"] == pytest.approx(1 / 3, rel=1e-9, abs=0)
     market.quote(11)
-    assert market.features["trade_imbalance_10s"] == pytest.approx(1e-8 / 2e9)
+    assert market.features["trade_imbalance_10s"] == pytest.approx(1e-8 / 2e9, rel=1e-9, abs=0)
 
 
 def test_giants_of_both_sides_that_leave_take_no_small_trade_along(market: Any) -> None:
     market.trade(0, size="1e9", side="buy")
     market.trade(0, size="1e9", side="sell")
     market.trade(5, size="1e-8", side="buy")
-    assert market.features["trade_imbalance_10s"] == pytest.approx(1e-8 / 2e9)
+    assert market.features["trade_imbalance_10s"] == pytest.approx(1e-8 / 2e9, rel=1e-9, abs=0)
     market.quote(11)
     assert market.features["trade_imbalance_10s"] == 1
 
@@ -249,7 +249,7 @@ def test_intensity_is_trades_per_second(make_market: Any) -> None:
 def test_vwap_deviation_compares_the_last_price(market: Any) -> None:
     market.trade(0, 100, 1)
     market.trade(1, 110, 3)
-    assert market.features["vwap_deviation_60s"] == pytest.approx(110 / 107.5 - 1)
+    assert market.features["vwap_deviation_60s"] == pytest.approx(110 / 107.5 - 1, rel=1e-9, abs=0)
     market.quote(61)
     assert market.features["vwap_deviation_60s"] is None
 
@@ -265,7 +265,7 @@ def test_vwap_deviation_forgets_the_digits_that_a_larger_trade_took(market: Any)
     small = [("60000.3", "0.7"), ("60000.1", "0.9")]
     for at_s, price, size in [(0, "60000.1", "10000.3")] + [(5, *trade) for trade in small]:
         market.trade(at_s, price, size)
-    assert market.features["trade_vwap_60s"] == pytest.approx(60_000.1)
+    assert market.features["trade_vwap_60s"] == pytest.approx(60_000.1, rel=1e-9, abs=0)
     market.quote(61)
     (first, q), (last, r) = ((Fraction(price), Fraction(size)) for price, size in small)
     vwap = (first * q + last * r) / (q + r)
@@ -286,31 +286,33 @@ def test_sampled_volatility_is_of_the_last_prices_of_whole_seconds(market: Any) 
     trades(market, (2.0, 102, 1, None))
     assert market.features["realized_vol_1s_60s"] is None  # the second that ends at 2 is over when time has passed it
     trades(market, (5.5, 99, 1, None))
-    assert market.features["realized_vol_1s_60s"] == pytest.approx(abs(log(102 / 101)))
+    assert market.features["realized_vol_1s_60s"] == pytest.approx(abs(log(102 / 101)), rel=1e-9, abs=0)
     trades(market, (6.1, 99, 1, None))
-    assert market.features["realized_vol_1s_60s"] == pytest.approx(sqrt(log(102 / 101) ** 2 + log(99 / 102) ** 2))
+    assert market.features["realized_vol_1s_60s"] == pytest.approx(
+        sqrt(log(102 / 101) ** 2 + log(99 / 102) ** 2), rel=1e-9, abs=0
+    )
 
 
 def test_a_second_counts_while_all_of_it_is_in_the_window(market: Any) -> None:
     trades(market, (0.5, 100, 1, None), (1.5, 101, 1, None), (2.5, 103, 1, None))
     market.quote(60)
     both = market.features["realized_vol_1s_60s"]
-    assert both == pytest.approx(sqrt(log(101 / 100) ** 2 + log(103 / 101) ** 2))
+    assert both == pytest.approx(sqrt(log(101 / 100) ** 2 + log(103 / 101) ** 2), rel=1e-9, abs=0)
     market.quote(60.001)
-    assert market.features["realized_vol_1s_60s"] == pytest.approx(log(103 / 101))
+    assert market.features["realized_vol_1s_60s"] == pytest.approx(log(103 / 101), rel=1e-9, abs=0)
     market.quote(61.001)
     assert market.features["realized_vol_1s_60s"] is None
 
 
 def test_a_trade_that_comes_late_for_a_second_changes_it(market: Any) -> None:
     trades(market, (0.5, 100, 1, "buy"), (1.5, 101, 1, "buy"), (3.5, 103, 2, "sell"), (5, 104, 1, None))
-    assert market.features["kyle_lambda_60s"] == pytest.approx((1 * 1 + -2 * 2) / 5)
+    assert market.features["kyle_lambda_60s"] == pytest.approx((1 * 1 + -2 * 2) / 5, rel=1e-9, abs=0)
     trades(market, (1.75, 102, 1, "buy"))
-    assert market.features["kyle_lambda_60s"] == pytest.approx((2 * 2 + -2 * 1) / 8)
+    assert market.features["kyle_lambda_60s"] == pytest.approx((2 * 2 + -2 * 1) / 8, rel=1e-9, abs=0)
     trades(market, (2.5, 100, 3, "sell"))
-    assert market.features["kyle_lambda_60s"] == pytest.approx((2 * 2 + -3 * -2 + -2 * 3) / 17)
+    assert market.features["kyle_lambda_60s"] == pytest.approx((2 * 2 + -3 * -2 + -2 * 3) / 17, rel=1e-9, abs=0)
     trades(market, (1.1, 70, 1, "sell"))
-    assert market.features["kyle_lambda_60s"] == pytest.approx((1 * 2 + -3 * -2 + -2 * 3) / 14)
+    assert market.features["kyle_lambda_60s"] == pytest.approx((1 * 2 + -3 * -2 + -2 * 3) / 14, rel=1e-9, abs=0)
 
 
 def test_a_trade_younger_than_all_trades_may_still_be_late_for_its_second(market: Any) -> None:
@@ -319,7 +321,7 @@ def test_a_trade_younger_than_all_trades_may_still_be_late_for_its_second(market
     assert market.features["kyle_lambda_60s"] == 1
     trades(market, (1.9, 104, 1, "buy"), (4.5, 103, 2, "buy"))
     market.quote(9)
-    assert market.features["kyle_lambda_60s"] == pytest.approx((2 * 4 + 2 * -1) / 8)
+    assert market.features["kyle_lambda_60s"] == pytest.approx((2 * 4 + 2 * -1) / 8, rel=1e-9, abs=0)
 
 
 def test_ewma_volatility_weighs_seconds_by_their_age(market: Any) -> None:
@@ -327,7 +329,7 @@ def test_ewma_volatility_weighs_seconds_by_their_age(market: Any) -> None:
     squares = [log(101 / 100) ** 2, 0, log(100 / 101) ** 2]
     weights = [0.94**2, 0.94, 1]
     expected = sum(w * s for w, s in zip(weights, squares, strict=True)) / sum(weights)
-    assert market.features["ewma_vol_60s"] == pytest.approx(sqrt(expected))
+    assert market.features["ewma_vol_60s"] == pytest.approx(sqrt(expected), rel=1e-9, abs=0)
 
 
 def test_volatility_of_seconds_with_one_price_is_zero_and_needs_two(market: Any) -> None:
@@ -340,7 +342,7 @@ def test_volatility_of_seconds_with_one_price_is_zero_and_needs_two(market: Any)
 def test_amihud_is_the_mean_return_per_money_of_seconds_that_traded(market: Any) -> None:
     trades(market, (0.5, 100, 1, None), (1.2, 50, 1, None), (1.5, 101, 2, None), (5.5, 99, 1, None), (7, 1, 1, None))
     expected = mean([log(101 / 100) / (50 + 202), log(101 / 99) / 99])
-    assert market.features["amihud_60s"] == pytest.approx(expected)
+    assert market.features["amihud_60s"] == pytest.approx(expected, rel=1e-9, abs=0)
 
 
 def test_kyles_lambda_is_null_without_signed_volume(market: Any) -> None:
@@ -368,7 +370,7 @@ def test_spread_zscore_compares_the_latest_spread_with_those_of_the_seconds(mark
         quote(market, second + 0.7, 100, 1, 100 + spread, 1)
         quote(market, second + 0.8, 0, 1, 100, 1)
     quote(market, 3.5, 100, 1, 106, 1)
-    assert market.features["spread_zscore_60s"] == pytest.approx((6 - mean(spreads)) / stdev(spreads))
+    assert market.features["spread_zscore_60s"] == pytest.approx((6 - mean(spreads)) / stdev(spreads), rel=1e-9, abs=0)
     quote(market, 3.6, 100, 1, 0, 1)
     assert market.features["spread_zscore_60s"] is None
 
@@ -379,7 +381,7 @@ def test_a_spread_that_differs_by_rounding_alone_is_not_unusual(market: Any) -> 
     assert market.features["spread_zscore_60s"] is None
     quote(market, 20.5, "60000.01", 1, "60000.03", 1)
     quote(market, 21.5, "60000.01", 1, "60000.02", 1)
-    assert market.features["spread_zscore_60s"] == pytest.approx(-1 / sqrt(20 + 1), rel=1e-6)
+    assert market.features["spread_zscore_60s"] == pytest.approx(-1 / sqrt(20 + 1), rel=1e-6, abs=0)
 
 
 @pytest.mark.parametrize(("part", "is_known"), [(0.98, False), (1.02, True)])
@@ -395,7 +397,7 @@ def test_spreads_have_to_differ_by_a_billionth_of_a_thousandth_of_the_mid(
 def test_lost_quotes_restart_the_usual_spread(market: Any) -> None:
     for second, spread in enumerate((1, 2, 3, 4)):
         quote(market, second + 0.5, 100, 1, 100 + spread, 1)
-    assert market.features["spread_zscore_60s"] == pytest.approx(2)
+    assert market.features["spread_zscore_60s"] == pytest.approx(2, rel=1e-9, abs=0)
     market.pipeline.on_bus_gap("quote", "BTCUSDT", 1, 0)
     quote(market, 5.5, 100, 1, 105, 1)
     assert market.features["spread_zscore_60s"] is None

@@ -143,7 +143,7 @@ def test_a_short_signal_has_the_mirrored_threshold(market: Any) -> None:
     calm(market, 100, 0, 15)
     (signal,) = play(market, [99.5], 15)
     assert (signal.reason[0].op, signal.reason[0].threshold) == ("<", -0.003)
-    assert signal.reason[0].value == pytest.approx(-0.005)
+    assert signal.reason[0].value == pytest.approx(-0.005, rel=1e-9, abs=0)
 
 
 def test_no_signal_comes_from_a_price_step_between_two_providers(market: Any) -> None:

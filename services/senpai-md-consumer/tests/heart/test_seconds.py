@@ -83,7 +83,7 @@ def test_rows_are_the_seconds_of_the_trades(steps: list[tuple[Any, ...]]) -> Non
     assert rows_of(seconds) == regrouped(trades.clock.now, truth)
     closes = list(seconds.close)
     expected = [log(after / before) for before, after in pairwise(closes)]
-    assert list(seconds.log_return)[1:] == pytest.approx(expected)
+    assert list(seconds.log_return)[1:] == pytest.approx(expected, rel=1e-9, abs=0)
 
 
 def test_rows_older_than_the_window_are_forgotten() -> None:
@@ -123,7 +123,7 @@ def test_the_first_row_has_no_return_though_it_is_made_again() -> None:
     seconds.catch_up()
     push(trades, NS_PER_S, 0.5, 1.0, 1)
     seconds.catch_up()
-    assert list(seconds.log_return) == [0, pytest.approx(log(4))]
+    assert list(seconds.log_return) == [0, pytest.approx(log(4), rel=1e-9, abs=0)]
 
 
 def test_the_version_tells_whether_a_row_has_changed() -> None:

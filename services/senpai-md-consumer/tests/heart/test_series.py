@@ -31,7 +31,11 @@ def put_in(trades: Trades, ts: int, price: float) -> None:
 def test_a_trade_knows_its_money_and_its_return_from_the_one_before() -> None:
     trades, _ = trades_of(100, 101, 50)
     assert list(trades.notional) == [200, 202, 100]
-    assert list(trades.log_return) == [0, pytest.approx(log(1.01)), pytest.approx(log(50 / 101))]
+    assert list(trades.log_return) == [
+        0,
+        pytest.approx(log(1.01), rel=1e-9, abs=0),
+        pytest.approx(log(50 / 101), rel=1e-9, abs=0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,9 @@ def test_a_price_put_in_far_from_all_its_neighbours_is_told(
     assert found == doubts
     chain = list(trades.price)
     assert list(trades.log_return)[:1] == [0]
-    assert list(trades.log_return)[1:] == pytest.approx([log(after / before) for before, after in pairwise(chain)])
+    assert list(trades.log_return)[1:] == pytest.approx(
+        [log(after / before) for before, after in pairwise(chain)], rel=1e-9, abs=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,8 +77,9 @@ def test_a_price_put_in_far_from_all_its_neighbours_is_told(
     [(3, 3 + 1e-15), (61_837.63, 61_837.64), (3, 3 - 1e-9), (1, 0.5), (1, 0.4), (1e-6, 1e6), (1e6, 1e-6)],
 )
 def test_a_log_return_has_all_its_digits(before: float, after: float) -> None:
-    exact = Context(prec=50).ln(Decimal(after) / Decimal(before))
-    assert log_return(before, after) == pytest.approx(float(exact), rel=1e-15)
+    context = Context(prec=60)
+    exact = context.ln(context.divide(Decimal(after), Decimal(before)))
+    assert log_return(before, after) == pytest.approx(float(exact), rel=1e-15, abs=0)
 
 
 def test_quotes_that_come_later_than_ten_seconds_are_too_late() -> None:
@@ -92,6 +99,18 @@ def test_quotes_whose_time_is_a_guess_are_moved_up_to_the_last_one() -> None:
     for ts in (10, 20, 15, 20, 30):
         quotes.append(ts, 1.0, 1.0, 2.0, 1.0)
     assert list(quotes.ts) == [10, 20, 20, 20, 30]
+
+
+def test_a_quote_put_in_behind_all_others_has_its_flow() -> None:
+    """It is late for the clock alone, which trades move as well."""
+    quotes = Quotes(Clock())
+    quotes.append(10, 1.0, 3.0, 2.0, 1.0)
+    quotes.clock.now = 30
+    assert quotes.put_back(20, 1.0, 7.0, 2.0, 1.0)
+    assert list(quotes.flow) == [0, 4]
+    assert quotes.put_back(25, 1.0, 9.0, 2.0, 1.0)
+    quotes.append(30, 1.0, 8.0, 2.0, 1.0)
+    assert list(quotes.flow) == [0, 4, 2, -1]
 
 
 def test_a_quote_put_in_before_all_others_has_no_flow() -> None:

@@ -182,9 +182,11 @@ def test_a_late_trade_does_not_displace_the_quotes_after_it(market: Any, batch: 
     asks = [round(100 + spread, 9) for spread in [*spreads, 5]]
     flow = sizes[-1] - 11
     flow += sum((after >= before) * 1 - (after <= before) * 1 for before, after in pairwise(asks[-11:]))
-    assert market.features["order_flow_imbalance_10s"] == pytest.approx(flow)
+    assert market.features["order_flow_imbalance_10s"] == pytest.approx(flow, rel=1e-9, abs=0)
     assert market.features["mid"] == 102.5
-    assert market.features["spread_zscore_60s"] == pytest.approx((5 - np.mean(spreads)) / np.std(spreads, ddof=1))
+    assert market.features["spread_zscore_60s"] == pytest.approx(
+        (5 - np.mean(spreads)) / np.std(spreads, ddof=1), rel=1e-9, abs=0
+    )
 
 
 def test_when_all_trades_lie_behind_for_ten_seconds_it_is_the_clock_that_runs_ahead(market: Any) -> None:
@@ -193,7 +195,7 @@ def test_when_all_trades_lie_behind_for_ten_seconds_it_is_the_clock_that_runs_ah
         market.quote(0, ts_event=None, ts_recv=market.ns(second))
         market.trade(second - 3, ts_recv=market.ns(second))  # delays have grown from 10 ms to 3 s
         expected = second - 0.01 if second <= 12 else max(11.99, second - 3)
-        assert market.clock_s == pytest.approx(expected), second
+        assert market.clock_s == pytest.approx(expected, rel=1e-9, abs=0), second
 
 
 def test_one_time_ahead_does_not_hold_the_clock_where_quotes_have_no_time(market: Any) -> None:
@@ -204,7 +206,7 @@ def test_one_time_ahead_does_not_hold_the_clock_where_quotes_have_no_time(market
         market.quote(0, ts_event=None, ts_recv=market.ns(second))
         market.trade(second)
     assert market.pipeline.counters.clock_restarts == 1
-    assert market.clock_s == pytest.approx(99)
+    assert market.clock_s == pytest.approx(99, rel=1e-9, abs=0)
 
 
 def test_until_an_event_time_is_known_the_clock_runs_on_reception_and_then_starts_anew(market: Any) -> None:
@@ -225,14 +227,14 @@ def test_trades_older_than_the_longest_window_are_counted_as_late(market: Any) -
     market.trade(40.001, 103)
     counters = market.pipeline.counters
     assert (counters.late_trades, counters.inserted_trades) == (1, 1)
-    assert market.features["return_10s"] == pytest.approx(101 / 103 - 1)
+    assert market.features["return_10s"] == pytest.approx(101 / 103 - 1, rel=1e-9, abs=0)
 
 
 def test_a_late_trade_counts_only_in_the_windows_that_reach_back_to_it(market: Any) -> None:
     market.trade(0, 100, 1)
     market.trade(50, 100, 1)
     market.trade(30, 400, 2)
-    assert market.features["trade_vwap_60s"] == pytest.approx(250)
+    assert market.features["trade_vwap_60s"] == pytest.approx(250, rel=1e-9, abs=0)
     assert market.features["trade_vwap_10s"] == 100
     market.trade(41, 100, 2)
     assert market.features["trade_volume_10s"] == 3
@@ -248,7 +250,7 @@ def test_out_of_order_trades_give_what_ordered_ones_give(make_market: Any) -> No
     for i in range(0, 50, 5):
         for trade in reversed(trades[i : i + 5]):
             shuffled.trade(*trade)
-    assert shuffled.features == pytest.approx(ordered.features, rel=1e-12)
+    assert shuffled.features == pytest.approx(ordered.features, rel=1e-12, abs=0)
 
 
 # Silence
@@ -301,7 +303,10 @@ def test_an_event_after_a_silence_goes_where_its_time_says(market: Any) -> None:
     assert market.clock_s == 20
     market.trade(15, 105)
     assert market.clock_s == 20
-    assert (market.features["trade_count_10s"], market.features["return_10s"]) == (1, pytest.approx(0.05))
+    assert (market.features["trade_count_10s"], market.features["return_10s"]) == (
+        1,
+        pytest.approx(0.05, rel=1e-9, abs=0),
+    )
     market.silence(2)
     assert market.clock_s == 22
     market.trade(30, 110)
@@ -343,7 +348,7 @@ def test_backfilled_trades_count_in_windows_but_not_in_latencies(market: Any) ->
     assert market.features["trade_count_10s"] == before["trade_count_10s"] + 1
     assert market.features["latency_ms_p95"] == before["latency_ms_p95"]
     market.quote(10, ts_event=None, ts_recv=market.ns(10.5))
-    assert market.clock_s == pytest.approx(10.49)
+    assert market.clock_s == pytest.approx(10.49, rel=1e-9, abs=0)
 
 
 def test_late_events_among_timely_ones_do_not_restart_the_clock(market: Any) -> None:

@@ -242,10 +242,10 @@ def test_a_cadence_is_the_mean_gap_with_a_fifth_of_its_weight_on_the_last_look()
     cadence.look(3, 150 * second)
     assert cadence.most_silence_ns(77) == 10 * second
     cadence.look(4, 108 * second)
-    assert cadence.most_silence_ns(77) == pytest.approx(10 * (1 + 0.2 * 5) * second)
+    assert cadence.most_silence_ns(77) == pytest.approx(10 * (1 + 0.2 * 5) * second, rel=1e-9, abs=0)
     cadence.look(10_000, 109 * second)
     cadence.look(10_001, 109 * second)
-    assert cadence.most_silence_ns(77) == pytest.approx(10 * 0.64 * 2 * second, rel=1e-3)
+    assert cadence.most_silence_ns(77) == pytest.approx(10 * 0.64 * 2 * second, rel=1e-3, abs=0)
     for events in range(10_002, 10_010):
         cadence.look(events, 109 * second)
     assert cadence.most_silence_ns(77) == 5 * second
@@ -281,7 +281,7 @@ def test_cadences_go_by_our_clock_though_that_of_who_received_the_events_steps()
         state.on_book(BookL2("binance", "BTCUSDT", recv, [], []), mono_s * second)
         cadences.look(state)
     assert [cadences[source].most_silence_ns(0) for source in ("trades", "quotes", "books")] == [20 * second] * 3
-    assert cadences["delays"].most_silence_ns(0) == pytest.approx(20 / 3 * second)
+    assert cadences["delays"].most_silence_ns(0) == pytest.approx(20 / 3 * second, rel=1e-9, abs=0)
 
 
 def test_an_event_of_the_same_instant_ends_stale_and_no_age_is_below_zero(market: Any) -> None:

@@ -306,7 +306,7 @@ def test_a_rule_is_told_taken_back_and_withheld_like_any_other(write: Write, mar
     ]
     assert signals[0].id == signals[1].id
     assert [(c.name, c.op, c.threshold) for c in signals[0].reason] == [("push", ">", 0.01), ("spread_bps", "<", 20)]
-    assert signals[0].reason[0].value == pytest.approx(102 * 20 / (19 * 100 + 102) - 1)
+    assert signals[0].reason[0].value == pytest.approx(102 * 20 / (19 * 100 + 102) - 1, rel=1e-9, abs=0)
     assert signals[1].causes == ["push"]
     assert made.pipeline.withheld["pushed", "long", "warming_up"] == 1
     assert plugins.off() == {}

@@ -73,7 +73,7 @@ async def test_the_examples_say_on_nats_what_they_define(nats_server: Any, bus: 
         "large_trades_10s": sum(float(trade.size) >= 1 for trade in of(10)),
         "range_30s": (max(prices) - min(prices)) / ((float(quote.bid) + float(quote.ask)) / 2),
     }
-    assert {name: message.features[name] for name in expected} == pytest.approx(expected, rel=1e-9)
+    assert {name: message.features[name] for name in expected} == pytest.approx(expected, rel=1e-9, abs=0)
     signals = [codec.decode_signal(payload) for payload in bus.on("senpai.signals.BTCUSDT")]
     reversions = [(found.state, found.direction) for found in signals if found.rule == "reversion"]
     assert ("new", "short") in reversions
