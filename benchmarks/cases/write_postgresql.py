@@ -7,7 +7,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from cases._stores import postgresql
-from cases._write import COLUMNS, Way, batches, rows_of, run, through_core, through_insert, through_writer
+from cases._write import COLUMNS, Way, batches, run, through_core, through_insert, through_writer, values_of
 from harness.case import CPU, Case, Contender, Figure, Stopwatch
 from md_contract.events import Trade
 
@@ -22,7 +22,7 @@ async def bare(url: str, events: list[Trade]) -> Stopwatch:
         "".join(
             "\t".join("\\N" if value is None else str(value) for value in values) + "\n" for values in part
         ).encode()
-        for part in batches([row.values for row in rows_of(events)])
+        for part in batches(values_of(events))
     ]
     connection = await asyncpg.connect(url.replace("+asyncpg", ""))
     with Stopwatch(len(events)) as watch:

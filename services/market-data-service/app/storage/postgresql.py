@@ -5,7 +5,7 @@ happens after a re-delivery only, so then the batch goes in a second time as INS
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -17,13 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.storage import retry
 from app.storage.address import Address
-from app.storage.copytext import copy_text
+from app.storage.batch import Tables
+from app.storage.copycsv import OPTIONS, copy_csv
 from app.storage.deletion import delete_exactly
 from app.storage.migrate import check, upgrade, upgraded
 from app.storage.retry import Verdict
-from app.storage.rows import Row, Values
 from app.storage.schema import metadata
-from app.storage.store import StorageError, WriteError, Written, by_table, count_written
+from app.storage.store import StorageError, WriteError, Written, count_written
 
 CONNECT_S: Final = 5.0
 WRITE_S: Final = 10.0  # a transaction that takes longer is given up, and its connection with it
@@ -56,6 +56,7 @@ def _insert(table: Table) -> str:
     )
 
 
+_COLUMNS: Final = {table.name: table.columns.keys() for table in metadata.sorted_tables}
 _INSERT: Final = {table.name: _insert(table) for table in metadata.sorted_tables}
 
 
@@ -111,39 +112,38 @@ class PostgresqlStore:
             raise StorageError(f"{self.shown}: {state.why}")
         return upgraded(self.shown, state)
 
-    async def insert(self, rows: Sequence[Row]) -> Written:
+    async def insert(self, tables: Tables) -> Written:
         """See `Store.insert`."""
         if not self._is_prepared:
             try:
                 await self.prepare()
             except StorageError as error:
                 raise WriteError(Verdict.AWAY, str(error)) from None
-        groups = by_table(rows)
         if self._conflicts_ahead:
             self._conflicts_ahead -= 1
         else:
             try:
-                return await self._copy(groups, len(rows))
+                return await self._copy(tables)
             except asyncpg.UniqueViolationError:
                 self._conflicts_ahead = CONFLICTS_AHEAD
-        return await self._insert(groups, len(rows))
+        return await self._insert(tables)
 
-    async def _copy(self, groups: Mapping[str, list[Values]], rows: int) -> Written:
+    async def _copy(self, tables: Tables) -> Written:
         new: dict[str, int] = {}
-        async with self._transaction(len(groups)) as driver:
-            for table, values in groups.items():
-                text = memoryview(copy_text(values))  # the driver takes bytes for the name of a file
-                await driver.copy_to_table(table, source=text, columns=metadata.tables[table].columns.keys())
+        async with self._transaction(len(tables)) as driver:
+            for table, values in tables.items():
+                source = memoryview(copy_csv(values))  # the driver takes bytes for the name of a file
+                await driver.copy_to_table(table, source=source, columns=_COLUMNS[table], **OPTIONS)
                 new[table] = len(values)
-        return count_written(new, rows)
+        return count_written(new, tables)
 
-    async def _insert(self, groups: Mapping[str, list[Values]], rows: int) -> Written:
+    async def _insert(self, tables: Tables) -> Written:
         new: dict[str, int] = {}
-        async with self._transaction(len(groups)) as driver:
-            for table, values in groups.items():
+        async with self._transaction(len(tables)) as driver:
+            for table, values in tables.items():
                 done = await driver.execute(_INSERT[table], *map(list, zip(*values, strict=True)))
                 new[table] = int(done.rsplit(" ", 1)[1])
-        return count_written(new, rows)
+        return count_written(new, tables)
 
     @asynccontextmanager
     async def _transaction(self, statements: int) -> AsyncIterator[Any]:

@@ -27,8 +27,8 @@ MAX_REMEMBERED: Final = 65_536  # texts, about 12 MB; then the memory starts ove
 
 Values: TypeAlias = tuple[Any, ...]
 
-_LEAST: Final = -(1 << 63)
-_MOST: Final = (1 << 63) - 1
+LEAST: Final = -(1 << 63)  # of a whole number
+MOST: Final = (1 << 63) - 1
 _PLAIN: Final = re.compile(rf"-?(?:0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})(?:\.[0-9]{{1,{MAX_DIGITS}}})?", re.ASCII)
 _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -54,14 +54,10 @@ Storable: TypeAlias = Message | Unreadable
 
 
 class Row(NamedTuple):
-    """One row on its way: the table's name, the values in the order of its columns, and where they come from."""
+    """One row: the table's name, and the values in the order of its columns."""
 
     table: str
     values: Values
-    message: Storable
-
-
-_new_row: Final = tuple.__new__  # a third of what calling a NamedTuple costs
 
 
 class _Texts(dict[str, str]):
@@ -88,7 +84,7 @@ class _Exacts(dict[str, str]):
         return exact
 
 
-_texts: Final = _Texts()
+texts: Final = _Texts()
 _exacts: Final = _Exacts()
 
 
@@ -125,7 +121,7 @@ def _text(value: object) -> str:
 
 
 def _integer(value: object) -> int:
-    if type(value) is int and _LEAST <= value <= _MOST:
+    if type(value) is int and LEAST <= value <= MOST:
         return value
     if type(value) is int:
         raise PoisonError("a whole number does not fit into 64 bits")
@@ -184,15 +180,15 @@ def digest(*parts: bytes) -> int:
 def _trade(event: Trade) -> Values:
     ts_event, ts_recv, side = event.ts_event, _integer(event.ts_recv), event.side
     return (
-        _texts[event.symbol],
+        texts[event.symbol],
         ts_recv if ts_event is None else _integer(ts_event),
         _text(event.trade_id),
-        _texts[event.provider],
+        texts[event.provider],
         ts_event,
         ts_recv,
         _exacts[event.price],
         _exacts[event.size],
-        None if side is None else _texts[side],
+        None if side is None else texts[side],
         _truth(event.backfill),
     )
 
@@ -202,7 +198,7 @@ def _quote(event: Quote) -> Values:
         _time(event.ts_event), _exacts[event.bid], _exacts[event.bid_size], _exacts[event.ask], _exacts[event.ask_size],
     )  # fmt: skip
     mark = digest(msgspec.json.encode(content))
-    return (_texts[event.symbol], _integer(event.ts_recv), _texts[event.provider], mark, *content)
+    return (texts[event.symbol], _integer(event.ts_recv), texts[event.provider], mark, *content)
 
 
 def _book(event: BookL2) -> Values:
@@ -210,7 +206,7 @@ def _book(event: BookL2) -> Values:
     bids, asks = _levels(event.bids), _levels(event.asks)
     mark = digest(b"%d" % ts_event if ts_event is not None else b"", bids, asks)
     return (
-        _texts[event.symbol], _integer(event.ts_recv), _texts[event.provider], mark,
+        texts[event.symbol], _integer(event.ts_recv), texts[event.provider], mark,
         ts_event, bids.decode(), asks.decode(),
     )  # fmt: skip
 
@@ -230,14 +226,14 @@ def _heartbeat(event: Heartbeat) -> Values:
         _time(event.ts_event), _text(event.status), _integer(event.silent_for_ms), _truth(event.synthetic),
     )  # fmt: skip
     mark = digest(msgspec.json.encode(content))
-    return (_texts[event.symbol], _integer(event.ts_recv), _texts[event.provider], mark, *content)
+    return (texts[event.symbol], _integer(event.ts_recv), texts[event.provider], mark, *content)
 
 
 def _status(event: Status) -> Values:
     ts_event, kind, detail = _time(event.ts_event), _text(event.kind), _json(event.detail)
     mark = digest(msgspec.json.encode((ts_event, kind)), detail)
     return (
-        _texts[event.symbol], _integer(event.ts_recv), _texts[event.provider], mark, ts_event, kind, detail.decode(),
+        texts[event.symbol], _integer(event.ts_recv), texts[event.provider], mark, ts_event, kind, detail.decode(),
     )  # fmt: skip
 
 
@@ -246,13 +242,13 @@ def _features(message: FeatureVector) -> Values:
     features, trust = _json(message.features), _json(msgspec.to_builtins(message.trust))
     mark = digest(msgspec.json.encode((ts, provider)), features, trust)
     return (
-        _texts[message.symbol], _integer(message.ts_emit), mark, ts, provider, features.decode(), trust.decode(),
+        texts[message.symbol], _integer(message.ts_emit), mark, ts, provider, features.decode(), trust.decode(),
     )  # fmt: skip
 
 
 def _signal(message: Signal) -> Values:
     return (
-        _texts[message.symbol], _integer(message.ts), _text(message.id), _text(message.state), _name(message.provider),
+        texts[message.symbol], _integer(message.ts), _text(message.id), _text(message.state), _name(message.provider),
         _text(message.direction), _text(message.rule), _integer(message.valid_until), _body(message),
     )  # fmt: skip
 
@@ -287,6 +283,7 @@ _MAKERS: Final[dict[type[Storable], tuple[str, str, Callable[[Any], Values]]]] =
 }
 
 NAMES: Final = {kind: name for kind, (name, _, _) in _MAKERS.items()}  # of all kinds of messages
+TABLES: Final = {kind: table for kind, (_, table, _) in _MAKERS.items()}
 
 
 def make_row(message: Storable) -> Row:
@@ -297,7 +294,7 @@ def make_row(message: Storable) -> Row:
     """
     _, table, make = _MAKERS[message.__class__]
     try:
-        return _new_row(Row, (table, make(message), message))
+        return Row(table, make(message))
     except TypeError:  # something that cannot even be looked up, in place of a text
         raise PoisonError("a field holds something of another type") from None
 
@@ -307,7 +304,7 @@ def quarantine_row(message: Storable, reason: str, now_ns: int) -> Row:
     payload = _ascii(message)
     mark = digest(payload.encode())
     name = NAMES[message.__class__]
-    return Row("quarantine", (mark, now_ns, name, _ascii_line(reason), payload[:MAX_PAYLOAD]), message)
+    return Row("quarantine", (mark, now_ns, name, _ascii_line(reason), payload[:MAX_PAYLOAD]))
 
 
 def _ascii(message: Storable) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -14,13 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from app.storage import retry
+from app.storage.batch import Tables
 from app.storage.deletion import delete_exactly
 from app.storage.files import WriterLock, identity, make_private
 from app.storage.migrate import check, upgrade_sqlite, upgraded
 from app.storage.retry import Verdict
-from app.storage.rows import Row, Values
+from app.storage.rows import Values
 from app.storage.schema import metadata
-from app.storage.store import StorageError, WriteError, Written, by_table, count_written
+from app.storage.store import StorageError, WriteError, Written, count_written
 
 log: Final = structlog.get_logger("app.storage")
 
@@ -135,23 +136,25 @@ class SqliteStore:
             raise _explain(error) from None
         self._identity = found
 
-    async def insert(self, rows: Sequence[Row]) -> Written:
+    async def insert(self, tables: Tables) -> Written:
         """See `Store.insert`."""
         engine = await self._ready()
-        batch = _Batch(rows)
+        transaction = _Transaction(tables)
         try:
             async with engine.connect() as connection:
                 driver: Any = (await connection.get_raw_connection()).driver_connection
-                new: dict[str, int] = await driver._execute(batch.write, driver._conn)  # nothing public does it at once
+                new: dict[str, int] = await driver._execute(
+                    transaction.write, driver._conn
+                )  # nothing public does it at once
         except asyncio.CancelledError:
-            batch.wanted = False
+            transaction.wanted = False
             raise
         except ERRORS as error:
             raise _explain(error) from None
         if identity(self._path) != self._identity:  # committed into a file that nobody will ever find again
             await self._close()
             raise WriteError(Verdict.AWAY, f"{self._path} was removed or replaced while it was open")
-        return count_written(new, len(rows))
+        return count_written(new, tables)
 
     async def delete_exactly(self, table: Table, symbol: str, since_ns: int, until_ns: int, expected: int) -> int:
         """See `Store.delete_exactly`."""
@@ -189,21 +192,21 @@ class SqliteStore:
             await engine.dispose()
 
 
-class _Batch:
-    """One transaction, all of it in the connection's own thread: step by step it would wait for its turn on the event
+class _Transaction:
+    """All of it in the connection's own thread: step by step it would wait for its turn on the event
     loop at every step.
     """
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, tables: Tables) -> None:
         self.wanted = True  # False: nobody waits for it any more, so what is not committed yet shall not be
-        self._groups = by_table(rows)
+        self._tables = tables
 
     def write(self, connection: sqlite3.Connection) -> dict[str, int]:
         """Return how many rows of each table are new."""
-        new = dict.fromkeys(self._groups, 0)
+        new = dict.fromkeys(self._tables, 0)
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for table, statement, values in _statements(self._groups):
+            for table, statement, values in _statements(self._tables):
                 new[table] += connection.executemany(statement, values).rowcount
             if self.wanted:
                 connection.execute("COMMIT")
@@ -213,9 +216,9 @@ class _Batch:
         return new
 
 
-def _statements(groups: Mapping[str, list[Values]]) -> Iterator[tuple[str, str, list[Values]]]:
+def _statements(tables: Tables) -> Iterator[tuple[str, str, Sequence[Values]]]:
     """The table, the statement and its parameters, one tuple each time it is carried out."""
-    for table, rows in groups.items():
+    for table, rows in tables.items():
         whole = len(rows) - len(rows) % ROWS_AT_ONCE
         if whole:
             many = [tuple(chain.from_iterable(rows[at : at + ROWS_AT_ONCE])) for at in range(0, whole, ROWS_AT_ONCE)]

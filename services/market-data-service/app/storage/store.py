@@ -1,11 +1,10 @@
 """What the writer asks of a database, whichever it is."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from app.storage.batch import Tables
 from app.storage.retry import Verdict
-from app.storage.rows import Row, Values
 
 if TYPE_CHECKING:  # a service without a store does without the library, which takes a second to import
     from sqlalchemy import Table
@@ -59,8 +58,8 @@ class Store(Protocol):
         """
         ...
 
-    async def insert(self, rows: Sequence[Row]) -> Written:
-        """Write the rows in one transaction; those whose key is there already stay as they are.
+    async def insert(self, tables: Tables) -> Written:
+        """Write the rows of all tables in one transaction; those whose key is there already stay as they are.
 
         Raises:
             WriteError: see the verdict.
@@ -82,16 +81,9 @@ class Store(Protocol):
         ...
 
 
-def by_table(rows: Sequence[Row]) -> dict[str, list[Values]]:
-    """The values of the rows, by table, in their order."""
-    groups: defaultdict[str, list[Values]] = defaultdict(list)
-    for table, values, _ in rows:
-        groups[table].append(values)
-    return groups
-
-
-def count_written(new: dict[str, int], rows: int) -> Written:
+def count_written(new: Mapping[str, int], tables: Tables) -> Written:
     """Tell stored rows, quarantined ones and duplicates apart; `new` holds the new rows of each table."""
+    rows = sum(map(len, tables.values()))
     quarantined = new.get("quarantine", 0)
     stored = sum(new.values()) - quarantined
     return Written(stored, rows - stored - quarantined, quarantined)

@@ -16,15 +16,17 @@ import structlog
 
 from app.liveness.backoff import Backoff
 from app.storage.account import StorageAccount
-from app.storage.queue import BATCH_WAIT_S, BatchQueue
+from app.storage.batch import Batch
+from app.storage.queue import BATCH_ROWS, BATCH_WAIT_S, BatchQueue
 from app.storage.retry import BASE_S, CAP_S, Verdict
-from app.storage.rows import PoisonError, Row, Storable, make_row, quarantine_row
+from app.storage.rows import Storable
 from app.storage.store import Store, WriteError, Written
 
 if TYPE_CHECKING:  # as in `store`
     from sqlalchemy import Table
 
 LAST_BREATH_S: Final = 0.2  # that a cancelled write may take to come back
+ROWS_IN_A_TURN: Final = 125  # of the event loop: a tenth of a millisecond for trades, some for books
 
 _random: Final = random.SystemRandom()
 
@@ -49,7 +51,7 @@ class Writer:
         self._queue = BatchQueue() if queue is None else queue
         self._wall_ns = wall_ns
         self._uniform = uniform
-        self._parts: deque[list[Row]] = deque()  # of the batch in hand: each one transaction
+        self._parts: deque[Batch] = deque()  # of what is in hand: each one transaction
         self._backoff = Backoff(BASE_S, max(CAP_S.values()))
         self._closing = False
         self._over = False
@@ -62,14 +64,17 @@ class Writer:
 
     def take(self, message: Storable) -> bool:
         """Take one message to be written; False when the queue is full, the store is away, or the run is over."""
-        queue = self._queue
-        if self.away is not None or self._closing or queue.is_full:
+        if self.away is not None or self._closing:
             return False
-        queue.put(self._row(message))
-        self.account.taken += 1
-        self.account.pending += 1
-        self._some.set()
-        if queue.has_batch:
+        waiting = self._queue.put(message)
+        if not waiting:
+            return False
+        account = self.account
+        account.taken += 1
+        account.pending += 1
+        if waiting == 1:
+            self._some.set()
+        elif waiting == BATCH_ROWS:
             self._enough.set()
         return True
 
@@ -108,9 +113,9 @@ class Writer:
     def surrender(self) -> list[Storable]:
         """Stop at once, whatever is under way; return what is not known to be written, oldest first."""
         self._closing = self._over = True
-        left = [row.message for part in self._parts for row in part]
+        left = [message for part in self._parts for message in part.messages]
         while self._queue:
-            left += [row.message for row in self._queue.next_batch()]
+            left += self._queue.next_batch()
         self._parts.clear()
         self.account.given_back += len(left)
         self.account.pending -= len(left)
@@ -128,7 +133,7 @@ class Writer:
                     async with asyncio.timeout(BATCH_WAIT_S):
                         await self._enough.wait()
             if self._queue:
-                self._parts.append(self._queue.next_batch())
+                self._parts.append(Batch(self._queue.next_batch(), self._wall_ns()))
             if not self._queue:
                 self._some.clear()
             if not self._queue.has_batch:
@@ -146,8 +151,10 @@ class Writer:
         """Write the batch in hand, whatever it takes; False when the run ends with some of it unwritten."""
         while self._parts:
             part = self._parts[0]
+            if not await self._make_rows(part):
+                return False
             try:
-                written = await self.store.insert(part)
+                written = await self.store.insert(part.tables())
             except WriteError as error:
                 if self._over or not await self._failed(part, error):
                     return False
@@ -157,6 +164,12 @@ class Writer:
                 self._parts.popleft()
                 self._succeeded(len(part), written)
         return True
+
+    async def _make_rows(self, part: Batch) -> bool:
+        """Make the rows of a batch, in turns with whatever else the loop has to do; False when the run is over."""
+        while part.make_rows(ROWS_IN_A_TURN):  # noqa: ASYNC110 - nothing is waited for
+            await asyncio.sleep(0)
+        return not self._over
 
     def _succeeded(self, rows: int, written: Written) -> None:
         account = self.account
@@ -173,21 +186,19 @@ class Writer:
             self.away = None
             self._room.set()
 
-    async def _failed(self, part: list[Row], error: WriteError) -> bool:
+    async def _failed(self, part: Batch, error: WriteError) -> bool:
         """Do what the verdict asks for; False when there is no point in trying again before the end of the run."""
         verdict = error.verdict
         if verdict is Verdict.POISON and len(part) > 1:
-            half = len(part) // 2
-            self._parts[0] = part[half:]
-            self._parts.appendleft(part[:half])
+            self._parts.popleft()
+            self._parts.extendleft(reversed(part.halves()))
             return True
         if verdict is Verdict.POISON:
-            row = part[0]
-            if row.table != "quarantine":
-                self._parts[0] = [quarantine_row(row.message, error.why, self._wall_ns())]
+            if not part.is_set_aside:
+                part.set_aside(error.why)
                 return True
             verdict = Verdict.AWAY  # it cannot even be set aside: the trouble is not the row
-            self._parts[0] = [self._row(row.message)]
+            part.restart()
         self.account.retries += 1
         if self.failing is None:
             log.warning("storage does not take a batch", store=self.store.shown, why=error.why, next="it is repeated")
@@ -198,9 +209,3 @@ class Writer:
                 return False
         await asyncio.sleep(min(self._backoff.next_delay_s(self._uniform()), CAP_S[verdict]))
         return True
-
-    def _row(self, message: Storable) -> Row:
-        try:
-            return make_row(message)
-        except PoisonError as error:
-            return quarantine_row(message, str(error), self._wall_ns())

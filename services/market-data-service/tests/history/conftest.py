@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.storage.batch import Batch
 from app.storage.opening import open_store
 from app.storage.reader import Reader, open_reader
-from app.storage.rows import make_row
 from app.storage.store import Store
 
 HOUR_NS = 3_600_000_000_000
@@ -25,7 +25,7 @@ class Recorded:
 
     async def put(self, messages: Sequence[Any]) -> None:
         for start in range(0, len(messages), 1_000):
-            await self.store.insert([make_row(message) for message in messages[start : start + 1_000]])
+            await self.store.insert(Batch(messages[start : start + 1_000], 0).tables())
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:

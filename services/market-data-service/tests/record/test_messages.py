@@ -6,7 +6,7 @@ import pytest
 
 from app.journal import Journal
 from app.record.messages import MAX_KEPT, MAX_PAYLOAD_BYTES, decode, numbers, read
-from app.storage.rows import NAMES, Storable, Unreadable, make_row
+from app.storage.rows import NAMES, TABLES, Storable, Unreadable, make_row
 from md_contract.codec import UnreadableError, encode
 from md_contract.events import BookL2, Heartbeat, Quote, Status, Trade
 from md_contract.signals import Alert, Condition, FeatureVector, Signal, Trust
@@ -31,7 +31,7 @@ BY_SUBJECT: dict[str, Storable] = {
 def test_every_message_of_the_contract_is_read_from_its_subject(subject: str) -> None:
     message = BY_SUBJECT[subject]
     assert read(subject, encode(message), NOW) == message
-    assert make_row(message).message is message
+    assert make_row(message).table == TABLES[type(message)]
 
 
 def test_the_numbers_are_those_of_events_and_features() -> None:

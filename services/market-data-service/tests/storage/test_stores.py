@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import func, select
 
 from app.storage import schema
+from app.storage.bulk import make_rows
 from app.storage.queue import BATCH_ROWS, BatchQueue
 from app.storage.reader import open_reader
-from app.storage.rows import make_row
 from app.storage.store import StorageError
 from md_contract.codec import Message
 from md_contract.events import BookL2, Event, Quote, Status, Trade
@@ -56,6 +56,27 @@ async def test_every_kind_of_message_is_read_back_to_the_last_digit(
         assert row.body["message"] == "slow"
 
 
+AWKWARD = [
+    "", "null", "None", "\\N", "\\.", "tab\t", "line\n", "return\r", "\r\n", 'quote"', "\\", '\\"', "\\n", "],[",
+    "a]\n[b", ",", "\x01\x7f", "\u00e4\u20ac\U0001f600", "'; DROP TABLE trade; --",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_text_is_read_back_as_it_was_alone_and_among_others(
+    place: Any, writing: Any, trades: Any, together: bool
+) -> None:
+    events = [trades(1, first=i, trade_id=text)[0] for i, text in enumerate(AWKWARD)]
+    async with writing(place) as w:
+        for event in events:
+            await w.put(event)
+            if not together:
+                await w.settled()
+        await w.settled()
+        assert w.writer.account.stored == len(events)
+    assert [text for (text,) in await place.ask("SELECT trade_id FROM trade ORDER BY ts")] == AWKWARD
+
+
 async def test_a_second_delivery_changes_nothing_and_is_counted(
     place: Any, writing: Any, one_of_each: list[Message], trades: Any
 ) -> None:
@@ -99,13 +120,14 @@ async def test_poison_costs_its_neighbours_nothing_and_is_kept_for_people(
 async def test_a_row_only_the_database_refuses_is_found_among_a_thousand(
     place: Any, writing: Any, trades: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def careless(message: Message) -> Any:
-        row = make_row(message)
-        return row._replace(values=(*row.values[:5], None, *row.values[6:])) if message in bad else row
+    def careless(kind: type[Message], messages: list[Trade]) -> Any:
+        rows = make_rows(kind, messages)
+        assert rows is not None
+        return [(*row[:5], None, *row[6:]) if row[2] in bad else row for row in rows]
 
     events = trades(BATCH_ROWS)
-    bad = [events[17], events[500], events[-1]]
-    monkeypatch.setattr("app.storage.writer.make_row", careless)
+    bad = [events[17].trade_id, events[500].trade_id, events[-1].trade_id]
+    monkeypatch.setattr("app.storage.bulk.make_rows", careless)
     async with writing(place) as w:
         await w.put(*events)
         await w.settled()
