@@ -39,11 +39,11 @@ def _trades(events: Sequence[Trade]) -> list[Values]:
     rows: list[Values] = [
         (
             e.symbol, e.ts_recv if (ts_event := e.ts_event) is None else ts_event, e.trade_id, e.provider,
-            ts_event, e.ts_recv, e.price, e.size, e.side, e.backfill,
+            ts_event, e.ts_recv, e.price, e.size, e.side, +e.backfill,
         )
         for e in events
     ]  # fmt: skip
-    symbols, times, ids, providers, _, received, prices, sizes, sides, backfilled = zip(*rows, strict=True)
+    symbols, times, ids, providers, _, received, prices, sizes, sides, _ = zip(*rows, strict=True)
     _check_names({*symbols, *providers})
     _check_names({*sides} - {None})
     _check_texts(ids)
@@ -51,7 +51,7 @@ def _trades(events: Sequence[Trade]) -> list[Values]:
     _check_times(received)
     _check_numbers(prices)
     _check_numbers(sizes)
-    if set(map(type, backfilled)) != {bool}:
+    if {e.backfill.__class__ for e in events} != {bool}:
         raise _UnfitError
     return rows
 

@@ -22,7 +22,8 @@ def copy_csv(rows: Sequence[Values]) -> bytes:
     text = _encode(rows)
     if b"\\" in text and b"\\" in text.replace(b"\\\\", b"").replace(b'\\"', b""):
         return "".join(map(_line, rows)).encode()
-    return text[1:-2].replace(b"]\n[", b"\n") + b"\n"  # a newline inside a text would be escaped
+    lines = text[1:-2].split(b"]\n[")  # a newline inside a text would be escaped
+    return b"\n".join(lines) + b"\n"
 
 
 def _line(values: Values) -> str:

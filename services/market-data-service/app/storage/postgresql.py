@@ -40,7 +40,7 @@ ERRORS: Final = (
     OverflowError,
 )
 _FOR_GOOD: Final = ("28", "3D")  # who we are, and the database: waiting does not help at the start
-_ARRAYS: Final = {"BIGINT": "bigint", "BOOLEAN": "boolean"}  # the rest travels as text and is cast there
+_ARRAYS: Final = {"BIGINT": "bigint", "BOOLEAN": "integer"}  # the rest travels as text and is cast there
 
 
 def _insert(table: Table) -> str:
