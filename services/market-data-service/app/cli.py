@@ -23,7 +23,7 @@ EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
 log: Final = structlog.get_logger("app")
 RECORDABLE: Final = re.compile(r"(?:md\.events|senpai)(?:\.(?:\*|[A-Za-z0-9_-]+))*(?:\.>)?")
-QUEUE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 app: Final = typer.Typer(
     help="Market data from exchanges to NATS, as events on md.events.{type}.{symbol}.",
@@ -91,13 +91,18 @@ def record(
     queue: Annotated[
         str, typer.Option(help="Queue group: several recorders share the messages, and holes are not recorded.")
     ] = "",
+    durable: Annotated[
+        str, typer.Option(help="JetStream mode: the consumer that knows what was recorded; one for each recorder.")
+    ] = "market-data-recorder",
 ) -> None:
     """Record what goes over NATS into STORAGE_URL until SIGTERM or Ctrl-C: events, features, signals and alerts.
 
     What memory has no room for while the database is away waits in SPILL_DIR/recorder. Holes in `seq` become rows of
-    the table gap, what nobody can read becomes a row of the table quarantine. It listens as a plain subscriber, with
-    JetStream too: what is published while it does not run is not recorded. An SQLite file has one writer: beside a
-    service that stores, give it a STORAGE_URL of its own, or start the service with STORAGE_URL= (empty).
+    the table gap, what nobody can read becomes a row of the table quarantine. It listens as a plain subscriber:
+    what is published while it does not run is not recorded. With USE_JETSTREAM=true it reads the stream MD_EVENTS,
+    from where it stopped, and listens to what is not in there: features, signals and alerts. An SQLite file has one
+    writer: beside a service that stores, give it a STORAGE_URL of its own, or start the service with STORAGE_URL=
+    (empty).
     """
     if not from_nats:
         _refuse(EXIT_USAGE, "record: say --from-nats to record what goes over NATS; there is no other source")
@@ -106,8 +111,10 @@ def record(
     if wrong or not wanted:
         found = ", ".join(subject[:80] for subject in wrong) or "nothing"
         _refuse(EXIT_USAGE, f"--subjects: expected some like md.events.trade.> or senpai.signals.*, found {found}")
-    if queue and not QUEUE.fullmatch(queue):
+    if queue and not NAME.fullmatch(queue):
         _refuse(EXIT_USAGE, f"--queue: expected letters, digits, - and _, found {queue[:80]}")
+    if not NAME.fullmatch(durable):
+        _refuse(EXIT_USAGE, f"--durable: expected up to 64 letters, digits, - and _, found {durable[:80]!r}")
     try:
         settings = load()
     except BadSettingsError as error:
@@ -120,7 +127,7 @@ def record(
     from app.storage.store import StorageError
 
     try:
-        code = run_recorder(settings, wanted, queue)
+        code = run_recorder(settings, wanted, queue, durable)
     except BadSettingsError as error:
         _refuse(EXIT_USAGE, *error.problems)
     except StorageError as error:

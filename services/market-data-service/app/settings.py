@@ -177,8 +177,8 @@ class Settings(BaseSettings):
     )
     use_jetstream: bool = Field(
         False,
-        description="true: publish to the stream MD_EVENTS and keep every event until the stream has acknowledged it; "
-        "false: core NATS, at most once.",
+        description="true: publish to the stream MD_EVENTS and keep every event until the stream has acknowledged it, "
+        "or, for `record`, read that stream; false: core NATS, at most once.",
     )
     jetstream_max_age_s: Annotated[float, Field(ge=1, le=31_536_000, allow_inf_nan=False)] = Field(
         3600.0, description="Seconds the stream keeps an event; as the next ones, used when the stream is made."

@@ -27,13 +27,17 @@ def make_uplink(settings: Settings, epoch: int) -> NatsSink | JetStreamSink:
     link = make_link(settings, NAME, replies=settings.use_jetstream, on_writable=writable.set)
     if not settings.use_jetstream:
         return NatsSink(link, writable, epoch=epoch)
-    stream = StreamOptions(
+    return JetStreamSink(link, writable, stream_options(settings), epoch=epoch)
+
+
+def stream_options(settings: Settings) -> StreamOptions:
+    """How the stream is made when there is none."""
+    return StreamOptions(
         max_age_s=settings.jetstream_max_age_s,
         max_bytes=settings.jetstream_max_bytes,
         duplicate_window_s=settings.jetstream_duplicate_window_s,
         replicas=settings.jetstream_replicas,
     )
-    return JetStreamSink(link, writable, stream, epoch=epoch)
 
 
 def make_link(

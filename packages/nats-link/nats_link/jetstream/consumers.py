@@ -23,6 +23,7 @@ class DurableOptions:
     stream: str = "MD_EVENTS"
     max_ack_pending: int = 20_000  # messages given out and not acknowledged; more are not given
     ack_wait_s: float = 30.0
+    called: str = "JETSTREAM_DURABLE"  # where people choose the name
 
     def config(self, start_seq: int) -> dict[str, Any]:
         """The consumer's configuration in the server's own words; it begins at `start_seq`."""
@@ -91,7 +92,7 @@ async def find_durable(link: Link, options: DurableOptions) -> Durable | None:
     if wrong:
         raise StreamError(
             f"the consumer {options.name} of the stream {options.stream} exists and was made for something else "
-            f"({'; '.join(wrong)}): set JETSTREAM_DURABLE to another name, or delete it "
+            f"({'; '.join(wrong)}): set {options.called} to another name, or delete it "
             f"(nats consumer rm {options.stream} {options.name})"
         )
     return _durable(info, created=False)
@@ -138,6 +139,14 @@ async def replay_consumer(
         yield int(info["num_pending"])
     finally:
         link.post(f"$JS.API.CONSUMER.DELETE.{stream}.{name}", b"")
+
+
+async def is_same_stream(link: Link, stream: str, state: StreamState, seq: int, stored_ns: int) -> bool:
+    """Whether a message is still there as it was, or has been deleted as the oldest ones are: if not, the numbers of
+    the stream have begun anew. Raises as `find_durable`.
+    """
+    found_ns = await message_time(link, stream, seq)
+    return found_ns == stored_ns if found_ns is not None else seq < state.first_seq
 
 
 async def message_time(link: Link, stream: str, seq: int, *, or_next: str = "") -> int | None:

@@ -1,11 +1,13 @@
 """The recorder, wired: NATS -> intake -> outlet (buffer, journal on disk, sink) -> store.
 
-It stops in this order, so that nothing on its way is lost: NATS, buffer, sink, store.
+It stops in this order, so that nothing on its way is lost: NATS, buffer, sink, store. In JetStream mode the connection
+to NATS is closed after the sink, when what is in the store has been acknowledged.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -13,14 +15,18 @@ import structlog
 from app.bus import Buffer, Policy
 from app.journal import Journal
 from app.ledger import log_ledger
+from app.record.flight import Home
 from app.record.intake import Intake
 from app.record.sequence import Sequences
+from app.record.stream import StreamReader
 from app.sinks.outlet import Outlet
 from app.sinks.storage import StorageSink
 from app.storage.rows import NAMES, Storable
 from app.storage.store import Store
 from app.storage.writer import Writer
 from nats_link import Link
+from nats_link.jetstream import StreamError, StreamOptions
+from nats_link.jetstream.stream import covers
 
 MAX_SUBJECTS: Final = 50_000  # whose `seq` is followed: events and features of some thousand symbols
 CLOSE_LINK_S: Final = 2.0  # the parts of a stop together stay below the 10 s a supervisor waits before it kills
@@ -37,6 +43,14 @@ RECORD: Final[Policy[Storable]] = Policy(_KINDS, spilling=frozenset(_KINDS), con
 log: Final = structlog.get_logger("app")
 
 
+@dataclass(frozen=True, slots=True)
+class FromStream:
+    """JetStream mode: the stream to read, and the name of the consumer that knows how far."""
+
+    stream: StreamOptions
+    durable: str
+
+
 class Recorder:
     """All parts of one run; `run` is its life."""
 
@@ -49,6 +63,7 @@ class Recorder:
         subjects: Sequence[str],
         queue: str,
         capacity: int,
+        jetstream: FromStream | None = None,
     ) -> None:
         """Wire the parts; nothing runs yet.
 
@@ -59,6 +74,8 @@ class Recorder:
             subjects: what to listen to.
             queue: queue group, empty for none; in one, others hear part of the messages, so no hole is recorded.
             capacity: messages in memory.
+            jetstream: where those subjects come from that the stream has, without a queue group; None: all are listened
+                to.
         """
         self.stopping = False
         self.store = store
@@ -75,12 +92,18 @@ class Recorder:
         )
         self.outlet: Outlet[Storable] = Outlet(self.sink, self.buffer)
         sequences = None if queue else Sequences(MAX_SUBJECTS)
-        self.intake = Intake(self.buffer, sequences, wall_ns=time.time_ns)
+        of_stream = None if jetstream is None else Sequences(MAX_SUBJECTS)
+        self.intake = Intake(self.buffer, sequences, wall_ns=time.time_ns, of_stream=of_stream)
+        account = self.sink.writer.account
+        self.home = Home(self.buffer, settled=lambda: self.sink.settled, pending=lambda: account.pending)
+        self.reader = None if jetstream is None else self._reader(jetstream, subjects, capacity)
         self._away_since: float | None = None
         self._stop = asyncio.Event()
-        for subject in subjects:
-            link.subscribe(subject, queue, self.intake.on_message)
-        link.listen(self._on_state)
+        heard = [subject for subject in subjects if self.reader is None or not self.reader.holds(subject)]
+        for subject in heard:
+            link.subscribe(subject, queue, self._listener(subject))
+        if heard:
+            link.listen(self._on_state)
 
     async def run(self) -> int:
         """Record until `request_stop`, then stop in order; return the exit code.
@@ -93,20 +116,30 @@ class Recorder:
                 link = tasks.create_task(self._endless(self.link.run(), "NATS"), name="link")
                 sink = tasks.create_task(self._endless(self.sink.run(), "storage"), name="storage")
                 self.outlet.start(tasks)
-                watch = tasks.create_task(self._watch(), name="watch")
+                others = [tasks.create_task(self._watch(), name="watch")]
+                if self.reader is not None:
+                    others.append(tasks.create_task(self._endless(self.reader.run(), "JetStream"), name="stream"))
+                    others.append(tasks.create_task(self.reader.tend(), name="acknowledgements"))
                 await self._stop.wait()
 
-                await self.link.close(CLOSE_LINK_S)
-                log.info("stopping", step="NATS closed", heard=self.intake.heard, queued=len(self.buffer))
+                await self._take_no_more()
                 self.intake.tell_lost()
                 await self.outlet.stop(EMPTY_BUFFER_S, CLOSE_SINK_S)
-                watch.cancel()
+                for task in others:
+                    task.cancel()
+                if self.reader is not None:
+                    self.reader.acknowledge()
+                    await self.link.close(CLOSE_LINK_S)
                 await asyncio.wait([link, sink], timeout=END_S)
                 for task in (link, sink):
                     task.cancel()
         except* Exception as group:
             code = 1
             for error in group.exceptions:
+                if isinstance(error, StreamError):
+                    code = 2  # as the service: with these settings it will never work
+                    log.error("recorder cannot work", why=str(error))  # noqa: TRY400 - it says what to do, a trace would not
+                    continue
                 log.exception("recorder failed", why=f"{type(error).__name__}: {error}", exc_info=error)
         self.end()
         try:
@@ -136,8 +169,46 @@ class Recorder:
             missing=intake.missing,
             refused=intake.refused,
             unreadable=intake.unreadable,
+            **({} if self.reader is None else self.reader.counts()),
         )
         log_ledger([self.buffer], self.sink)
+
+    def _reader(self, jetstream: FromStream, subjects: Sequence[str], capacity: int) -> StreamReader | None:
+        """What reads the stream; None when nothing of it is wanted."""
+        stream, journal = jetstream.stream, self.buffer.journal
+        if not any(covers(held, wanted) for held in stream.subjects for wanted in subjects):
+            return None
+        return StreamReader(
+            self.link,
+            self.intake,
+            stream,
+            jetstream.durable,
+            subjects,
+            capacity=capacity,
+            home=self.home.count,
+            may_pull=lambda: self.sink.writer.failing is None and (journal is None or not journal.records),
+        )
+
+    def _listener(self, subject: str) -> Callable[[str, bytes], None]:
+        """Who takes what is heard on `subject`."""
+        reader, on_message = self.reader, self.intake.on_message
+        if reader is None:
+            return on_message
+
+        def on_heard(its_subject: str, payload: bytes) -> None:
+            if not self.stopping and not reader.holds(subject):
+                on_message(its_subject, payload)
+
+        return on_heard
+
+    async def _take_no_more(self) -> None:
+        if self.reader is None:
+            await self.link.close(CLOSE_LINK_S)
+        else:
+            self.reader.stop()
+            self.home.finish()
+        step = "NATS closed" if self.reader is None else "the stream is left"
+        log.info("stopping", step=step, heard=self.intake.heard, queued=len(self.buffer))
 
     async def _endless(self, part: Awaitable[None], name: str) -> None:
         await part
@@ -162,7 +233,8 @@ class Recorder:
     async def _watch(self) -> None:
         """Tell once what would otherwise only be counted, and how it goes every few seconds."""
         account = self.sink.writer.account
-        due, last, stored, was_unreadable = time.monotonic() + TELL_EVERY_S, time.monotonic(), 0, False
+        due, last, stored = time.monotonic() + TELL_EVERY_S, time.monotonic(), 0
+        was_unreadable = was_discarded = False
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             self.outlet.look()
@@ -170,6 +242,9 @@ class Recorder:
             if bad is not None and not was_unreadable:
                 was_unreadable = True
                 log.warning("unreadable message", subject=bad.subject, why=bad.reason, more="in the table quarantine")
+            if self.intake.discarded and not was_discarded:
+                was_discarded = True
+                log.warning("the stream deleted messages unread", so_far=self.intake.discarded, more="in the table gap")
             now = time.monotonic()
             if now >= due:
                 journal = self.buffer.journal
@@ -184,5 +259,6 @@ class Recorder:
                     unreadable=self.intake.unreadable,
                     nats="connected" if self.link.connected else "away",
                     storage="writing" if self.sink.writer.failing is None else self.sink.writer.failing,
+                    **({} if self.reader is None else self.reader.counts()),
                 )
                 due, last, stored = now + TELL_EVERY_S, now, account.stored

@@ -32,6 +32,8 @@ def log_as_it_was() -> Iterator[None]:
         (["--from-nats", "--subjects", "md.events.a b"], {}, "--subjects: expected some like"),
         (["--from-nats", "--subjects", " , "], {}, "--subjects: expected some like"),
         (["--from-nats", "--queue", "a.b"], {}, "--queue: expected"),
+        (["--from-nats", "--durable", "a b"], {}, "--durable: expected"),
+        (["--from-nats", "--queue", "a"], {"USE_JETSTREAM": "true"}, "--queue: it shares what is heard"),
         (["--from-nats"], {"NATS_CREDS_FILE": "none.creds"}, "NATS_CREDS_FILE: expected a file"),
         (["--from-nats"], {"STORAGE_URL": "mysql://host/db"}, "STORAGE_URL: expected a URL like"),
         (["--from-nats"], {"STORAGE_URL": "sqlite+aiosqlite:////proc/none/x.db"}, "STORAGE_URL: cannot write"),
@@ -50,4 +52,5 @@ def test_what_cannot_be_done_is_said_in_one_line(
 def test_the_help_says_what_is_not_recorded() -> None:
     text = " ".join(CliRunner().invoke(app, ["record", "--help"]).stdout.split())
     assert "what is published while it does not run is not recorded" in text
+    assert "With USE_JETSTREAM=true it reads the stream MD_EVENTS, from where it stopped" in text
     assert "An SQLite file has one writer" in text

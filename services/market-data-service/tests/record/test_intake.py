@@ -25,7 +25,10 @@ class Desk:
         self.room = 1_000
         self.stored: list[Storable] = []
         self.buffer: Buffer[Storable] = Buffer("storage", self.take, CAPACITY, lambda: None, RECORD)
-        self.intake = Intake(self.buffer, Sequences(100) if follows else None, wall_ns=lambda: NOW)
+        self.now_ns = NOW
+        self.intake = Intake(
+            self.buffer, Sequences(100) if follows else None, wall_ns=lambda: self.now_ns, of_stream=Sequences(100)
+        )
 
     def take(self, message: Storable) -> bool:
         if self.room:
@@ -114,4 +117,54 @@ def test_an_absence_is_a_row_of_its_own(desk: Desk) -> None:
     about, gap = [message for message in desk.stored if isinstance(message, Status)]
     assert (about.symbol, about.kind, about.detail["away_s"]) == (SYSTEM, "reconnect", 1.25)
     assert (gap.kind, gap.detail["missing"], gap.detail["from_seq"], gap.detail["epoch"]) == ("gap", None, 2, 7)
+    assert desk.closes()
+
+
+def test_what_is_read_from_the_stream_is_kept_whatever_room_there_is(desk: Desk) -> None:
+    desk.room = 0
+    for seq in range(1, CAPACITY + 1):
+        desk.trade(seq)
+    assert desk.buffer.saturated
+    event = Trade("binance", "BTCUSDT", NOW, "1", "1", "11", seq=1, epoch=9)
+    desk.intake.on_stored("md.events.trade.BTCUSDT", encode(event), NOW)
+    assert (desk.intake.refused, desk.intake.put) == (0, CAPACITY + 1)
+    desk.room = 1_000
+    desk.buffer.drain(1_000)
+    assert desk.stored[-1] == event
+    assert desk.closes()
+
+
+def test_a_message_of_the_stream_makes_the_same_rows_whenever_it_is_read() -> None:
+    rows = []
+    for now_ns in (NOW, NOW + 10**12):
+        desk = Desk()
+        desk.now_ns = now_ns
+        for seq in (1, 4):  # a hole
+            foreign = b'{"symbol": "BTCUSDT", "price": "1.5", "qty": "2", "seq": %d, "epoch": 7}' % seq
+            desk.intake.on_stored("md.events.trade.BTCUSDT", foreign, NOW + seq)
+        desk.intake.was_discarded(7, 9, NOW + 10)
+        desk.intake.on_stored("md.events.trade.BTCUSDT", b"{", NOW + 10)
+        rows.append(desk.stored)
+        assert desk.closes()
+    assert rows[0] == rows[1]
+    assert {type(row) for row in rows[0]} >= {Status, Unreadable}
+
+
+def test_what_the_stream_deleted_is_named_and_ends_of_epochs_are_doubted(desk: Desk) -> None:
+    def stored(epoch: int) -> None:
+        event = Trade("binance", "BTCUSDT", NOW, "1", "1", str(epoch), seq=1, epoch=epoch)
+        desk.intake.on_stored("md.events.trade.BTCUSDT", encode(event), NOW)
+
+    stored(7)
+    stored(8)
+    assert desk.notes == [], "the end of epoch 7 was in the stream"
+    desk.intake.was_discarded(3, 5, NOW + 1)
+    stored(9)
+    about, *ends = [message for message in desk.stored if isinstance(message, Status)]
+    assert (about.symbol, about.kind, about.provider, about.ts_recv) == (SYSTEM, "gap", "recorder", NOW + 1)
+    assert about.detail == {
+        "type": None, "missing": 3, "from_seq": 3, "to_seq": 5, "epoch": None, "where": "stream",
+    }  # fmt: skip
+    assert [end.detail["epoch"] for end in ends] == [7, 8]
+    assert (desk.intake.discarded, desk.intake.missing) == (3, 0)
     assert desk.closes()

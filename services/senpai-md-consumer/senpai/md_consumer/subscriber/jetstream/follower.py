@@ -24,13 +24,13 @@ from md_contract.units import NS_PER_S
 from nats_link import Link, RequestError
 from nats_link.jetstream import ApiError, StreamError, StreamOptions
 from nats_link.jetstream.consumers import Durable, DurableOptions, find_durable, make_durable, remove_consumer
+from nats_link.jetstream.live import Live
 from nats_link.jetstream.pull import ACK
 from nats_link.jetstream.seeds import Seeds
 from nats_link.jetstream.stamp import BadStampError
 from senpai.md_consumer.queue import EventQueue
 from senpai.md_consumer.subscriber.jetstream.acks import Acks
 from senpai.md_consumer.subscriber.jetstream.intake import StreamIntake
-from senpai.md_consumer.subscriber.jetstream.live import Live
 from senpai.md_consumer.subscriber.jetstream.plan import Plan, spans
 from senpai.md_consumer.subscriber.jetstream.replay import Irregular, Replay
 from senpai.md_consumer.subscriber.jetstream.survey import Found, Survey
@@ -90,9 +90,7 @@ class Follower:
         self._survey = Survey(link, intake, options.stream, options.durable)
         self._seeds = Seeds(link, stream)
         self.replay = Replay(link, intake, stream, durable)
-        self.live = Live(
-            link, intake, queue, self.acks, stream=stream, durable=durable, on_irregular=self._on_irregular
-        )
+        self.live = Live(link, intake, self._note, stream=stream, durable=durable, on_irregular=self._on_irregular)
         self._connected = asyncio.Event()
         self._broken = asyncio.Event()
         self._was_live = False
@@ -287,6 +285,9 @@ class Follower:
                 consumer=name,
                 next="two would publish everything twice: stop one, or give it another JETSTREAM_DURABLE",
             )
+
+    def _note(self, subject: str) -> None:
+        self.acks.note(self._queue.next_position, subject)
 
     def _ack(self, subject: str) -> bool:
         return self._may_ack() and self._link.post(subject, ACK)
