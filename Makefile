@@ -7,6 +7,9 @@ ifeq ($(filter file undefined default,$(origin PYTHON)),)
 CHOSEN := --chosen
 endif
 
+# Each of the many processes of a test run would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test setup lint types pytest format lock images-test bench mutation clean setup-run
