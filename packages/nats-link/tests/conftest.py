@@ -19,8 +19,12 @@ else:
     LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "one_loop: the event loop makes no difference, and the test takes seconds")
+
+
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return LOOPS
+    return dict(list(LOOPS.items())[-1:]) if item.get_closest_marker("one_loop") else LOOPS
 
 
 @pytest.fixture
