@@ -134,7 +134,11 @@ def test_a_side_told_by_another_field_is_read_from_a_trade_that_fits_the_contrac
 
 @pytest.mark.parametrize(
     ("changes", "kind"),
-    [({"is_buyer_maker": 1}, "wrong_shape"), ({"taker_side": "buy", "buyer_is_maker": True}, "ambiguous")],
+    [
+        ({"is_buyer_maker": 1}, "wrong_shape"),
+        ({"taker_side": "buy", "buyer_is_maker": True}, "ambiguous"),
+        ({"side": "buy", "is_buyer_maker": True}, "ambiguous"),
+    ],
 )
 def test_a_side_told_by_another_field_in_no_known_way_is_set_aside(
     rig: Any, changes: dict[str, Any], kind: str
@@ -146,7 +150,16 @@ def test_a_side_told_by_another_field_in_no_known_way_is_set_aside(
     rig.assert_ledger_closes()
 
 
-@pytest.mark.parametrize("changes", [{"side": "buy", "is_buyer_maker": True}, {}, {"provider": "a maker"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"side": "buy", "is_buyer_maker": False},
+        {"side": "buy", "is_buyer_maker": 1},
+        {"side": "buy", "maker_order": "7"},
+        {},
+        {"provider": "a maker"},
+    ],
+)
 def test_without_need_no_second_look_changes_anything(rig: Any, changes: dict[str, Any]) -> None:
     _send(rig, SHAPED | changes)
     assert [event.side for event in rig.recorder.seen] == [changes.get("side")]

@@ -27,6 +27,7 @@ DUPLICATE: Final = "duplicate"
 IMPLAUSIBLE: Final = "implausible_seq"
 OWN_END: Final = b',"v":1,"backfill":false}'  # how our own encoder ends a trade: cheaper to see than SIDE_HINT
 SIDE_HINT: Final = re.compile(rb'aker|aggressor|"side"\s*:\s*"', re.IGNORECASE)  # is_buyer_maker, takerSide, Side
+MAKER_HINT: Final = re.compile(rb"maker", re.IGNORECASE)  # which may contradict the side
 TOLERATED: Final = "not the contract's form, but read: see docs/input.md"
 PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}", re.ASCII)
 
@@ -129,9 +130,22 @@ class Intake:
         ):
             why = UnreadableError("bad_time", "ts_recv or ts_event is no time in ns")
             return self._read_foreign(subject, payload, why, event)
-        if type(event) is Trade and event.side is None and not payload.endswith(OWN_END) and SIDE_HINT.search(payload):
+        if type(event) is Trade and not payload.endswith(OWN_END):
+            return self._check_side(event, subject, payload)
+        return event
+
+    def _check_side(self, event: Trade, subject: str, payload: bytes) -> Event | None:
+        """A trade of another producer, whose side may be told by another field, or contradicted by one."""
+        if event.side is None and SIDE_HINT.search(payload):
             why = UnreadableError("wrong_shape", "the side may be told by another field")
             return self._read_foreign(subject, payload, why, event)
+        if event.side is not None and MAKER_HINT.search(payload):
+            try:
+                read_event(payload, subject, self._wall_ns())
+            except UnreadableError as error:
+                if error.kind == "ambiguous":
+                    self._set_aside(error.kind, subject, payload, str(error), event)
+                    return None
         return event
 
     def _is_at_home(self, event: Event, subject: str, payload: bytes) -> bool:
