@@ -1,23 +1,26 @@
 """From the bytes of a NATS message, or of a record in the journal, to what the tables hold. Pure."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
 
 from app.storage.rows import Storable, Unreadable
 from md_contract.codec import UnreadableError, decode_alert, decode_event, decode_features, decode_signal
-from md_contract.events import Event
+from md_contract.events import TYPE_OF, Event, Trade
 from md_contract.signals import FeatureVector
 from md_contract.subjects import ALERTS, EVENTS, FEATURES, SIGNALS
-from md_contract.tolerant import read_event
+from md_contract.tolerant import contradiction, read_event, read_side
 from md_contract.tolerant.values import AHEAD_NS, EARLIEST_NS, LARGEST
 
 MAX_PAYLOAD_BYTES: Final = 512 * 1024  # ten times a book of a thousand levels
 MAX_KEPT: Final = 4_096  # characters that are kept of a message that nobody can read
 MAX_SUBJECT: Final = 256
+MAX_REMEMBERED: Final = 65_536  # subjects
 
 _EVENT_TAG: Final = b'{"type":'  # how the codec begins every event, and nothing else
+_contradiction: Final = lru_cache(MAX_REMEMBERED)(contradiction)  # subjects come again and again
 _unreadable: Final = msgspec.json.Decoder(Unreadable)
 _others: Final[tuple[Callable[[bytes], Storable], ...]] = (decode_features, decode_signal, decode_alert)
 
@@ -51,7 +54,12 @@ def _read(subject: str, payload: bytes, now_ns: int) -> Storable:
             if error.kind == "not_json":
                 raise
             return read_event(payload, subject, now_ns).event
-        return event if _is_of_our_time(event) else read_event(payload, subject, now_ns).event
+        if not _is_of_our_time(event):
+            return read_event(payload, subject, now_ns).event
+        why = _contradiction(subject, TYPE_OF[type(event)], event.symbol)
+        if why is not None:
+            raise UnreadableError("ambiguous", why)
+        return read_side(event, payload, subject, now_ns).event if type(event) is Trade else event
     if subject.startswith(f"{FEATURES}."):
         return decode_features(payload)
     if subject.startswith(f"{SIGNALS}."):

@@ -1,6 +1,8 @@
 """What a NATS message becomes, and that a journal gives back what it was given."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +63,41 @@ def test_events_of_another_producer_are_read_as_the_consumer_reads_them() -> Non
     found = read("md.events.trade.BTCUSDT", in_seconds, NOW)
     assert isinstance(found, Trade)
     assert found.ts_recv == 1_790_000_000 * 10**9
+
+
+def shaped(**changes: Any) -> bytes:
+    """A trade as another producer may send it, in the contract's form."""
+    fields = {"type": "trade", "provider": "x", "symbol": "BTCUSDT", "ts_recv": NOW, "price": "1", "size": "2"}
+    return json.dumps(fields | {"trade_id": "7"} | changes).encode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "side"),
+    [
+        ({"is_buyer_maker": True}, "sell"),
+        ({"taker_side": "buy"}, "buy"),
+        ({"side": "buy", "maker": "x"}, "buy"),
+        ({}, None),
+    ],
+)
+def test_a_side_is_read_as_the_consumer_reads_it(changes: dict[str, Any], side: str | None) -> None:
+    event = read("md.events.trade.BTCUSDT", shaped(**changes), NOW)
+    assert isinstance(event, Trade)
+    assert event.side == side
+
+
+@pytest.mark.parametrize(
+    ("subject", "changes"),
+    [
+        ("md.events.trade.BTCUSDT", {"side": "buy", "is_buyer_maker": True}),
+        ("md.events.trade.ETHUSDT", {}),
+        ("md.events.quote.BTCUSDT", {}),
+    ],
+)
+def test_what_contradicts_itself_or_its_subject_is_no_event(subject: str, changes: dict[str, Any]) -> None:
+    found = read(subject, shaped(**changes), NOW)
+    assert isinstance(found, Unreadable)
+    assert found.reason.startswith("ambiguous")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import pytest
 
 from md_contract.codec import encode
 from md_contract.events import BookL2, Quote, Trade
-from md_contract.tolerant import TOLERANCES
-from senpai.md_consumer.subscriber.intake import OWN_END
+from md_contract.tolerant import OWN_END, TOLERANCES
 
 NOW = 1_760_000_000_000_000_000  # what the rig's wall clock says
 SHAPED = {  # fits the contract

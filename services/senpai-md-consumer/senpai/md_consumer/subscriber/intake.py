@@ -9,7 +9,8 @@ import structlog
 from md_contract.codec import UnreadableError, decode_event
 from md_contract.events import EVENT_TYPES, TYPE_OF, Event, Heartbeat, Status, Trade
 from md_contract.subjects import SYSTEM, BadTokenError, escape
-from md_contract.tolerant import contradiction, read_event
+from md_contract.tolerant import OWN_END, contradiction, read_event, read_side
+from md_contract.tolerant import Tolerated as Tolerant
 from md_contract.units import NS_PER_S
 from senpai.md_consumer.queue import EventQueue, QueueFullError
 from senpai.md_consumer.subscriber.gaps import GapNotices
@@ -25,9 +26,6 @@ MAX_PROVIDER_CHARS: Final = 32
 OTHER: Final = "other"
 DUPLICATE: Final = "duplicate"
 IMPLAUSIBLE: Final = "implausible_seq"
-OWN_END: Final = b',"v":1,"backfill":false}'  # how our own encoder ends a trade: cheaper to see than SIDE_HINT
-SIDE_HINT: Final = re.compile(rb'aker|aggressor|"side"\s*:\s*"', re.IGNORECASE)  # is_buyer_maker, takerSide, Side
-MAKER_HINT: Final = re.compile(rb"maker", re.IGNORECASE)  # which may contradict the side
 TOLERATED: Final = "not the contract's form, but read: see docs/input.md"
 PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}", re.ASCII)
 
@@ -136,17 +134,13 @@ class Intake:
 
     def _check_side(self, event: Trade, subject: str, payload: bytes) -> Event | None:
         """A trade of another producer, whose side may be told by another field, or contradicted by one."""
-        if event.side is None and SIDE_HINT.search(payload):
-            why = UnreadableError("wrong_shape", "the side may be told by another field")
-            return self._read_foreign(subject, payload, why, event)
-        if event.side is not None and MAKER_HINT.search(payload):
-            try:
-                read_event(payload, subject, self._wall_ns())
-            except UnreadableError as error:
-                if error.kind == "ambiguous":
-                    self._set_aside(error.kind, subject, payload, str(error), event)
-                    return None
-        return event
+        try:
+            found = read_side(event, payload, subject, self._wall_ns())
+        except UnreadableError as error:
+            self._set_aside(error.kind, subject, payload, str(error), event)
+            return None
+        self._tell_tolerated(found, subject, payload)
+        return found.event
 
     def _is_at_home(self, event: Event, subject: str, payload: bytes) -> bool:
         """Whether the symbol is usable and the subject says nothing else than the event; if not, it is set aside."""
@@ -173,16 +167,19 @@ class Intake:
         """Read with tolerance what the contract's decoder refused, or made something `unusable` of; or set it aside."""
         if why.kind != "not_json":
             try:
-                event, tolerances = read_event(payload, subject, self._wall_ns())
+                found = read_event(payload, subject, self._wall_ns())
             except UnreadableError as error:
                 why = error
             else:
-                for kind in tolerances:
-                    if self._tolerated.add(kind, subject, payload, TOLERATED):
-                        log.info("message_tolerated", kind=kind, subject=subject[:256], more="counted, see /stats")
-                return event
+                self._tell_tolerated(found, subject, payload)
+                return found.event
         self._set_aside(why.kind, subject, payload, str(why), unusable)
         return None
+
+    def _tell_tolerated(self, found: Tolerant, subject: str, payload: bytes) -> None:
+        for kind in found.tolerances:
+            if self._tolerated.add(kind, subject, payload, TOLERATED):
+                log.info("message_tolerated", kind=kind, subject=subject[:256], more="counted, see /stats")
 
     @staticmethod
     def _count_in(counts: dict[str, int], provider: str) -> None:
