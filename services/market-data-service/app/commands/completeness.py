@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.commands.common import EXIT_FAILURE, SinceOption, UntilOption, check_symbol, read_span, settings, with_store
-from app.history.completeness import HEADINGS, Report, line
+from app.history.completeness import HEADINGS, Report, lines
 from md_contract.subjects import SYSTEM
 
 if TYPE_CHECKING:
@@ -62,6 +62,6 @@ def _show(reports: list[Report], form: str) -> None:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in HEADINGS:
             table.add_column(name, justify="left" if name in ("hour", "symbol", "sources") else "right", no_wrap=True)
-        for entry in reports:
-            table.add_row(*line(entry))
+        for cells in lines(reports):
+            table.add_row(*cells)
         Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False, emoji=False).print(table)

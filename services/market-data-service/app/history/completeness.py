@@ -5,8 +5,8 @@ what is missing is counted exactly from the ids, whatever anybody reported. Else
 one that cannot say how much makes the figure an upper bound. Whether the service ran is told by its heartbeats.
 """
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, pairwise
 from statistics import median
 from typing import Any, Final, Literal, TypeAlias
 
@@ -113,11 +113,11 @@ def uptime(beats: Iterable[int], start_ns: int, stop_ns: int) -> float:
         stop_ns: its end, above `start_ns`; the present when the hour is not over.
     """
     times = sorted(set(beats))
-    steps = [after - before for before, after in itertools.pairwise(times)]
+    steps = [after - before for before, after in pairwise(times)]
     most = max(LEAST_PAUSE_NS, PAUSE_IN_BEATS * round(median(steps))) if steps else LEAST_PAUSE_NS
     most = min(most, HOUR_NS // 12)
     covered = 0
-    for before, after in itertools.pairwise(times):
+    for before, after in pairwise(times):
         if after - before <= most:
             covered += max(0, min(after, stop_ns) - max(before, start_ns))
     if times and 0 < stop_ns - times[-1] <= most:  # the next one is only due
@@ -130,13 +130,30 @@ def _percent(share: float | None) -> float | None:
     return None if share is None else int(share * 100_000) / 1_000
 
 
+FOLDED: Final = 3  # empty hours and more are one line
 HEADINGS: Final[Sequence[str]] = (
     "hour", "symbol", "trades", "quotes", "books", "gaps", "missing", "sources", "trades %", "uptime %", "complete %",
 )  # fmt: skip
 
 
-def line(report: Report) -> list[str]:
-    """The report's line in a table, under HEADINGS."""
+def lines(reports: Iterable[Report]) -> Iterator[list[str]]:
+    """The reports as a table under HEADINGS; consecutive hours in which there is nothing at all are one line."""
+    hours = [list(hour) for _, hour in groupby(reports, lambda report: report.hour)]
+    for is_empty, run in groupby(hours, lambda hour: all(map(_is_empty, hour))):
+        together = list(run)
+        if is_empty and len(together) >= FOLDED:
+            first, last = together[0][0], together[-1][0]
+            shown = _line(last)
+            yield [f"{first.hour} to {last.hour}", "all", *shown[2:]]
+        else:
+            yield from (_line(report) for hour in together for report in hour)
+
+
+def _is_empty(report: Report) -> bool:
+    return not (report.trades or report.quotes or report.books or report.gaps or report.uptime_percent)
+
+
+def _line(report: Report) -> list[str]:
     missing = f"{report.missing:,}" + ("+?" if report.missing_unknown else "")
     at_most = "<= " if report.missing_unknown else ""
     return [

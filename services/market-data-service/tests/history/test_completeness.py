@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.history.completeness import HourCount, SourceCount, assess, line, uptime
+from app.history.completeness import HourCount, SourceCount, assess, lines, uptime
 from app.history.counts import report
 from md_contract.events import BookL2, Heartbeat, Quote, Status, Trade
 
@@ -26,7 +26,7 @@ def beat(ts: int, status: Any = "live") -> Heartbeat:
     return Heartbeat("binance", "__system__", ts, status, 0, status != "live")
 
 
-async def lines(
+async def reports(
     recorded: Any, messages: list[Any], symbols: list[str], until: int, now: int | None = None
 ) -> list[Any]:
     async with recorded() as store:
@@ -40,7 +40,7 @@ async def test_missing_trades_are_counted_from_the_ids(recorded: Callable[[], An
     gone = set(chance.sample(range(1_000, 1_900), 137))  # not the last ones: nobody can know of those yet
     trades = [trade(n, START + (n - 1_000) * 3 * S) for n in range(1_000, 2_000) if n not in gone]
     beats = [beat(START + n * 5 * S) for n in range(-1, 722)]
-    [entry] = await lines(recorded, [*trades, *beats], ["BTCUSDT"], START + HOUR)
+    [entry] = await reports(recorded, [*trades, *beats], ["BTCUSDT"], START + HOUR)
     first = min(n for n in range(1_000, 2_000) if n not in gone)  # before it nothing was ever stored
     missing = len([n for n in gone if n > first])
     assert (entry.trades, entry.missing, entry.basis, entry.sources) == (863, missing, "ids", ["binance"])
@@ -53,7 +53,7 @@ async def test_a_pause_of_the_service_is_missing_in_the_hour_in_which_trades_com
     before = [trade(n, START + n * S) for n in range(100)]
     after = [trade(n, START + HOUR + (n - 300) * S) for n in range(300, 400)]
     beats = [beat(START + n * 5 * S) for n in range(30)] + [beat(START + HOUR + n * 5 * S) for n in range(720)]
-    first, second = await lines(recorded, [*before, *after, *beats], ["BTCUSDT"], START + 2 * HOUR)
+    first, second = await reports(recorded, [*before, *after, *beats], ["BTCUSDT"], START + 2 * HOUR)
     assert (first.trades, first.missing) == (100, 0)
     assert first.uptime_percent == pytest.approx(100 * 145 / 3600, abs=0.01)
     assert first.complete_percent == first.uptime_percent
@@ -63,17 +63,18 @@ async def test_a_pause_of_the_service_is_missing_in_the_hour_in_which_trades_com
 async def test_elsewhere_the_gap_events_say_what_is_missing(recorded: Any) -> None:
     trades = [trade(n, START + n * S, "bybit") for n in range(90)]
     told = Status("bybit", "BTCUSDT", START + 5 * S, "gap", {"missing": 10, "from": "a", "to": "b"})
-    [entry] = await lines(recorded, [*trades, told], ["BTCUSDT"], START + HOUR)
+    [entry] = await reports(recorded, [*trades, told], ["BTCUSDT"], START + HOUR)
     assert (entry.trades, entry.gaps, entry.missing, entry.missing_unknown) == (90, 1, 10, 0)
     assert (entry.basis, entry.trades_percent, entry.uptime_percent) == ("gaps", 90.0, None)
 
 
 async def test_a_gap_of_unknown_size_makes_an_upper_bound(recorded: Any) -> None:
     told = Status("bybit", "BTCUSDT", START + 5 * S, "gap", {"missing": None})
-    [entry] = await lines(recorded, [trade(1, START, "bybit"), told], ["BTCUSDT"], START + HOUR)
+    [entry] = await reports(recorded, [trade(1, START, "bybit"), told], ["BTCUSDT"], START + HOUR)
     assert (entry.missing, entry.missing_unknown, entry.trades_percent) == (0, 1, 100.0)
-    assert "<= 100.000" in line(entry)
-    assert "0+?" in line(entry)
+    [cells] = lines([entry])
+    assert "<= 100.000" in cells
+    assert "0+?" in cells
 
 
 async def test_what_a_recorder_missed_of_other_kinds_is_no_missing_trade(recorded: Any) -> None:
@@ -81,7 +82,7 @@ async def test_what_a_recorder_missed_of_other_kinds_is_no_missing_trade(recorde
         Status("recorder", "BTCUSDT", START + 5 * S, "gap", {"type": kind, "missing": 10, "where": "bus"})
         for kind in ("trade", "quote", "features")
     ]
-    [entry] = await lines(recorded, [trade(1, START, "bybit"), *told], ["BTCUSDT"], START + HOUR)
+    [entry] = await reports(recorded, [trade(1, START, "bybit"), *told], ["BTCUSDT"], START + HOUR)
     assert (entry.gaps, entry.missing) == (3, 10)
 
 
@@ -94,7 +95,7 @@ async def test_rows_sources_and_symbols_are_told_apart(recorded: Any) -> None:
         Quote("binance", "BTCUSDT", START + HOUR, "1", "2", "3", "4"),
         BookL2("binance", "BTCUSDT", START + 4, [("1", "2")], [("3", "4")]),
     ]
-    entries = await lines(recorded, messages, ["BTCUSDT", "ETHUSDT"], START + HOUR)
+    entries = await reports(recorded, messages, ["BTCUSDT", "ETHUSDT"], START + HOUR)
     assert [(e.symbol, e.trades, e.quotes, e.books, e.sources) for e in entries] == [
         ("BTCUSDT", 2, 1, 1, ["binance", "bybit"]),
         ("ETHUSDT", 1, 0, 0, ["binance"]),
@@ -103,14 +104,28 @@ async def test_rows_sources_and_symbols_are_told_apart(recorded: Any) -> None:
 
 async def test_the_hour_that_is_not_over_is_judged_by_what_has_passed(recorded: Any) -> None:
     messages = [trade(1, START + S), *(beat(START + n * 5 * S) for n in range(121))]
-    [entry] = await lines(recorded, messages, ["BTCUSDT"], START + HOUR, now=START + 602 * S)
+    [entry] = await reports(recorded, messages, ["BTCUSDT"], START + HOUR, now=START + 602 * S)
     assert entry.uptime_percent == 100.0
 
 
 async def test_an_hour_without_anything_in_between_is_listed(recorded: Any) -> None:
     messages = [trade(1, START), trade(2, START + 2 * HOUR), beat(START), beat(START + 2 * HOUR)]
-    entries = await lines(recorded, messages, ["BTCUSDT"], START + 3 * HOUR)
+    entries = await reports(recorded, messages, ["BTCUSDT"], START + 3 * HOUR)
     assert [(e.trades, e.uptime_percent and int(e.uptime_percent)) for e in entries] == [(1, 0), (0, 0), (1, 0)]
+
+
+@pytest.mark.parametrize(("empty", "shown"), [(2, ["h1", "h1", "h2", "h2"]), (3, ["h1 to h3"])])
+def test_hours_in_which_there_is_nothing_at_all_are_one_line(empty: int, shown: list[str]) -> None:
+    def hour(number: int, trades: int) -> list[Any]:
+        found = [SourceCount("binance", trades, 1, trades)] if trades else []
+        some, none = HourCount("A", 0, found, 0, 0, []), HourCount("B", 0, [], 0, 0, [])
+        return [assess(count, 0.5 if trades else 0.0, f"h{number}") for count in (some, none)]
+
+    hours = [hour(0, 5), *(hour(number, 0) for number in range(1, empty + 1)), hour(empty + 1, 7)]
+    table = list(lines(itertools.chain.from_iterable(hours)))
+    last = f"h{empty + 1}"
+    assert [cells[0] for cells in table] == ["h0", "h0", *shown, last, last]
+    assert [cells[1] for cells in table if " to " in cells[0]] == ["all"] * (empty == 3)
 
 
 def test_silence_of_the_provider_is_no_uptime() -> None:
