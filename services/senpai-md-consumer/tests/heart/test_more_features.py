@@ -107,6 +107,16 @@ def test_trade_imbalance_is_of_the_aggressors(market: Any) -> None:
     assert market.features["trade_imbalance_10s"] is None
 
 
+def test_there_is_no_imbalance_once_those_with_a_side_have_left(market: Any) -> None:
+    market.trade(0, size=3, side="buy")
+    market.trade(1, size=2, side="sell")
+    market.trade(5, size=100)
+    assert market.features["trade_imbalance_10s"] == pytest.approx(0.2, rel=1e-9, abs=0)
+    market.quote(12)
+    assert market.features["trade_count_10s"] == 1
+    assert market.features["trade_imbalance_10s"] is None
+
+
 def test_an_imbalance_forgets_the_digits_that_giants_took(market: Any) -> None:
     market.trade(0, size="1e9", side="buy")
     market.trade(5, size="1e-8", side="buy")
