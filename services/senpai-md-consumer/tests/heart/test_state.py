@@ -48,6 +48,14 @@ def test_a_trade_that_is_none_is_counted_and_changes_nothing(market: Any, field:
     assert {event_type for event_type, _ in rejected(market)} == {"trade"}
 
 
+@pytest.mark.parametrize("most", ["1.000001e-15", "999999999999999.9"])
+@pytest.mark.parametrize("field", ["price", "size"])
+def test_a_trade_just_inside_the_bounds_counts(market: Any, field: str, most: str) -> None:
+    market.trade(0, **{field: most})
+    assert market.features["trade_count_10s"] == 1
+    assert rejected(market) == {}
+
+
 @pytest.mark.parametrize("bad", [*BAD_NUMBERS, "1e15"])
 @pytest.mark.parametrize("field", ["bid", "bid_size", "ask", "ask_size"])
 def test_a_quote_that_is_none_is_counted_and_changes_nothing(market: Any, field: str, bad: Any) -> None:
@@ -91,10 +99,10 @@ def test_a_time_that_is_none_is_counted_and_set_aside(market: Any, kind: str, fi
 
 def test_an_event_from_more_than_a_day_ahead_is_set_aside(market: Any) -> None:
     market.trade(0)
-    market.trade(90_000, ts_recv=market.ns(1))
+    market.trade(86_401, ts_recv=market.ns(1) - 1)
     assert rejected(market) == {("trade", "bad_time"): 1}
-    market.trade(80_000, ts_recv=market.ns(1))
-    assert market.clock_s == 80_000
+    market.trade(86_401, ts_recv=market.ns(1))
+    assert market.clock_s == 86_401
 
 
 def test_latest_holds_the_last_usable_event_of_each_kind(market: Any) -> None:
