@@ -42,10 +42,14 @@ class Span(NamedTuple):
 def read_span(since: str, until: str) -> Span:
     """The span that is meant; ends the command when there is none."""
     now = time.time_ns()
-    try:
-        span = Span(parse_time(since, now), parse_time(until, now), now)
-    except BadTimeError as error:
-        refuse(EXIT_USAGE, str(error))
+
+    def read(option: str, text: str) -> int:
+        try:
+            return parse_time(text, now)
+        except BadTimeError as error:
+            refuse(EXIT_USAGE, f"{option}: {error}")
+
+    span = Span(read("--since", since), read("--until", until), now)
     if span.since >= span.until:
         refuse(EXIT_USAGE, f"--since {since} is not before --until {until}")
     return span

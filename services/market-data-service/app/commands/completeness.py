@@ -9,7 +9,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.commands.common import EXIT_FAILURE, SinceOption, UntilOption, check_symbol, read_span, settings, with_store
+from app.commands.common import (
+    EXIT_FAILURE,
+    SinceOption,
+    UntilOption,
+    check_symbol,
+    read_span,
+    refuse,
+    settings,
+    with_store,
+)
 from app.history.completeness import HEADINGS, Report, lines
 from md_contract.subjects import SYSTEM
 
@@ -24,7 +33,9 @@ def completeness(
     form: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How it is written.")] = "table",
     at_least: Annotated[
         float | None,
-        typer.Option("--at-least", min=0, max=100, help="Exit with 1 when any line is below this per cent."),
+        typer.Option(
+            "--at-least", min=0, max=100, help="Exit with 1 when any line is, or may be, below this per cent."
+        ),
     ] = None,
 ) -> None:
     """Report on every hour and symbol: rows, gaps, sources, and how complete it is.
@@ -44,8 +55,12 @@ def completeness(
 
     reports = with_store(settings().read_storage_url(), ask)
     _show(reports, form)
-    if at_least is not None and any((report.complete_percent or 0) < at_least for report in reports):
-        raise typer.Exit(EXIT_FAILURE)
+    if at_least is None:
+        return
+    below = sum((entry.complete_percent or 0) < at_least for entry in reports)
+    unproved = sum((entry.complete_percent or 0) >= at_least and entry.at_most for entry in reports)
+    if below or unproved:
+        refuse(EXIT_FAILURE, f"{below} lines are below {at_least:g} %, {unproved} may be (<=); of {len(reports)}")
 
 
 def _show(reports: list[Report], form: str) -> None:

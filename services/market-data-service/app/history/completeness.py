@@ -16,6 +16,7 @@ from app.history.times import HOUR_NS
 from md_contract.units import NS_PER_S
 
 NUMBERED: Final = frozenset({"binance"})  # providers whose trade ids grow by one per symbol
+MOST_TOLD: Final = 1 << 53  # trades; who says more has made it up
 LEAST_PAUSE_NS: Final = 15 * NS_PER_S
 PAUSE_IN_BEATS: Final = 3  # so many heartbeats have to be missing before the service counts as away
 
@@ -67,21 +68,23 @@ class Report(Struct, frozen=True):
     trades_percent: float | None  # of the trades that there were; an upper bound when `missing_unknown` is above 0
     uptime_percent: float | None  # of the hour that has passed; null when there is no heartbeat in the store at all
     complete_percent: float | None  # the smaller of the two
+    at_most: bool  # complete_percent is no more than an upper bound, as one of the two is not known
 
 
 def assess(count: HourCount, uptime: float | None, hour: str) -> Report:
     """The verdict on one hour of one symbol; `uptime` is a fraction."""
     trades = sum(source.rows for source in count.sources)
-    numbered = [source for source in count.sources if source.provider in NUMBERED]
-    others = [source for source in count.sources if source.provider not in NUMBERED]
+    numbered = [source for source in count.sources if source.first_id is not None]
+    others = [source for source in count.sources if source.first_id is None]
     amounts = [gap.get("missing") if isinstance(gap, dict) else None for gap in count.gaps if _is_of_trades(gap)]
-    told = sum(amount for amount in amounts if isinstance(amount, int) and amount > 0)
+    known = [amount for amount in amounts if isinstance(amount, int) and amount <= MOST_TOLD]
+    told = sum(amount for amount in known if amount > 0)
     only_numbered = bool(numbered) and not others
     missing = sum(source.missing for source in numbered) if only_numbered else told
-    unknown = 0 if only_numbered else sum(not isinstance(amount, int) for amount in amounts)
+    unknown = 0 if only_numbered else len(amounts) - len(known)
     there_were = trades + missing
     share = trades / there_were if there_were else None
-    known = [value for value in (share, uptime) if value is not None]
+    shares = [value for value in (share, uptime) if value is not None]
     return Report(
         hour=hour,
         symbol=count.symbol,
@@ -95,13 +98,14 @@ def assess(count: HourCount, uptime: float | None, hour: str) -> Report:
         basis="ids" if only_numbered else "gaps" if count.sources else "none",
         trades_percent=_percent(share),
         uptime_percent=_percent(uptime),
-        complete_percent=_percent(min(known)) if known else None,
+        complete_percent=_percent(min(shares)) if shares else None,
+        at_most=uptime is None or unknown > 0,
     )
 
 
 def _is_of_trades(gap: Any) -> bool:  # noqa: ANN401 - whatever the detail is
     """The recorder also tells of quotes, books and features lost on the bus; who says nothing means trades."""
-    return not isinstance(gap, dict) or gap.get("type", "trade") == "trade"
+    return not isinstance(gap, dict) or gap.get("type") in (None, "trade")
 
 
 def uptime(beats: Iterable[int], start_ns: int, stop_ns: int) -> float:
@@ -167,7 +171,7 @@ def _line(report: Report) -> list[str]:
         " ".join(report.sources) or "-",
         _shown(report.trades_percent, at_most),
         _shown(report.uptime_percent, ""),
-        _shown(report.complete_percent, at_most),
+        _shown(report.complete_percent, "<= " if report.at_most else ""),
     ]
 
 

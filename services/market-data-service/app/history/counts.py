@@ -1,8 +1,9 @@
 """The counts behind the completeness report, asked of the store hour by hour."""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, Table, cast, func, select
+from sqlalchemy import BigInteger, Table, case, cast, func, select
 
 from app.history.completeness import NUMBERED, HourCount, Report, SourceCount, assess, uptime
 from app.history.times import HOUR_NS, floor_hour, show_time
@@ -10,7 +11,9 @@ from app.storage import schema
 from app.storage.reader import Reader
 from md_contract.subjects import SYSTEM
 
-MARGIN_NS = HOUR_NS // 12  # heartbeats just outside the hour tell about its edges
+OF_ALL: Final[dict[str, Any]] = {"missing": None}  # what a gap of all symbols says of one of them
+PLAIN_ID: Final = "^[0-9]{1,18}$"  # what fits into 64 bits
+MARGIN_NS: Final = HOUR_NS // 12  # heartbeats just outside the hour tell about its edges
 
 
 async def report(
@@ -25,7 +28,10 @@ async def report(
         until_ns: of the last one.
         now_ns: the present; an hour that is not over is judged by what has passed of it.
     """
-    start = floor_hour(max(since_ns, await _first(reader, symbols, until_ns)))
+    first = await _first(reader, symbols)
+    if first is None or first >= until_ns:
+        return
+    start = floor_hour(max(since_ns, first))
     ever_beat = bool(await _beats(reader, 0, until_ns, limit=1))
     while start < min(until_ns, now_ns):
         stop = min(start + HOUR_NS, now_ns)
@@ -36,21 +42,25 @@ async def report(
         start += HOUR_NS
 
 
-async def _first(reader: Reader, symbols: Sequence[str], until_ns: int) -> int:
-    """When the first trade or quote of any of the symbols was; `until_ns` without one."""
+async def _first(reader: Reader, symbols: Sequence[str]) -> int | None:
+    """When the first trade or quote of any of the symbols was."""
     firsts = []
     for symbol in symbols:
         for table, time in ((schema.trade, schema.trade.c.ts), (schema.quote, schema.quote.c.ts_recv)):
             [(first,)] = await reader.rows(select(func.min(time)).where(table.c.symbol == symbol))
-            firsts.append(until_ns if first is None else first)
-    return min(firsts, default=until_ns)
+            if first is not None:
+                firsts.append(first)
+    return min(firsts, default=None)
 
 
 async def _count(reader: Reader, symbol: str, start_ns: int) -> HourCount:
     gap = schema.gap.c
-    details = await reader.rows(
-        select(gap.detail).where(
-            gap.symbol == symbol, gap.ts_recv >= start_ns, gap.ts_recv < start_ns + HOUR_NS, gap.kind == "gap"
+    gaps = await reader.rows(
+        select(gap.symbol, gap.detail).where(
+            gap.symbol.in_([symbol, SYSTEM]),
+            gap.ts_recv >= start_ns,
+            gap.ts_recv < start_ns + HOUR_NS,
+            gap.kind == "gap",
         )
     )
     return HourCount(
@@ -59,7 +69,7 @@ async def _count(reader: Reader, symbol: str, start_ns: int) -> HourCount:
         await _sources(reader, symbol, start_ns),
         await _rows(reader, schema.quote, symbol, start_ns),
         await _rows(reader, schema.book, symbol, start_ns),
-        [detail for (detail,) in details],
+        [detail if whose == symbol else OF_ALL for whose, detail in gaps],
     )
 
 
@@ -84,16 +94,22 @@ async def _sources(reader: Reader, symbol: str, start_ns: int) -> list[SourceCou
 
 
 async def _numbered(reader: Reader, symbol: str, start_ns: int, provider: str) -> SourceCount:
-    """Rows and ids in one statement: what is written between two would seem to be missing."""
+    """Rows and ids in one statement: what is written between two would seem to be missing.
+
+    Another producer may use the provider's name and ids of its own, which cannot be counted.
+    """
     trade = schema.trade.c
-    number = cast(trade.trade_id, BigInteger)
+    is_number = trade.trade_id.regexp_match(PLAIN_ID)
+    number = case((is_number, cast(trade.trade_id, BigInteger)))
     mine = (trade.symbol == symbol, trade.provider == provider)
-    in_hour = select(func.count(), func.min(number), func.max(number)).where(
+    in_hour = select(func.count(), func.count(number), func.min(number), func.max(number)).where(
         *mine, trade.ts >= start_ns, trade.ts < start_ns + HOUR_NS
     )
-    [(rows, first, last)] = await reader.rows(in_hour)
+    [(rows, numbers, first, last)] = await reader.rows(in_hour)
+    if numbers < rows:
+        return SourceCount(provider, rows)
     before = await reader.rows(
-        select(number).where(*mine, trade.ts < start_ns).order_by(trade.ts.desc(), number.desc()).limit(1)
+        select(number).where(*mine, trade.ts < start_ns, is_number).order_by(trade.ts.desc(), number.desc()).limit(1)
     )
     return SourceCount(provider, rows, first, last, before[0][0] if before else None)
 

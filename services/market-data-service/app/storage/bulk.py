@@ -16,7 +16,7 @@ from md_contract.events import Quote, Trade
 
 _numbers: Final = msgspec.json.Decoder(list[float])
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
-_NOT_PLAIN: Final = "eE \t\r\n"  # what a number in JSON may have and a plain one not
+_NOT_PLAIN: Final = ("e", "E", " ", "\t", "\r", "\n", "-0")  # what a number in JSON may have and a plain one not
 _UNFIT: Final = (PoisonError, TypeError, UnicodeError, msgspec.DecodeError)
 
 

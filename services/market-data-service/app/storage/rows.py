@@ -30,6 +30,10 @@ Values: TypeAlias = tuple[Any, ...]
 LEAST: Final = -(1 << 63)  # of a whole number
 MOST: Final = (1 << 63) - 1
 _PLAIN: Final = re.compile(rf"-?(?:0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})(?:\.[0-9]{{1,{MAX_DIGITS}}})?", re.ASCII)
+_ANY: Final = re.compile(
+    r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII
+)  # no 1_000, no other digits
+_ZERO: Final = "-0."  # what a negative zero is made of
 _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -78,6 +82,8 @@ class _Exacts(dict[str, str]):
         if type(value) is not str:
             raise PoisonError(f"expected a decimal text, found {type(value).__name__}")
         exact = value if _PLAIN.fullmatch(value) else _plain(value)
+        if exact[0] == "-" and not exact.strip(_ZERO):  # PostgreSQL has no negative zero
+            exact = exact[1:]
         if len(self) >= MAX_REMEMBERED:
             self.clear()
         self[value] = exact
@@ -91,7 +97,7 @@ _exacts: Final = _Exacts()
 def _plain(text: str) -> str:
     """Another way to write a number, such as `1e-7` or `007`, in plain notation."""
     try:
-        number = Decimal(text) if len(text) <= 2 * MAX_DIGITS else Decimal("NaN")
+        number = Decimal(text) if len(text) <= 2 * MAX_DIGITS and _ANY.fullmatch(text) else Decimal("NaN")
     except InvalidOperation:
         number = Decimal("NaN")
     if number.is_finite() and abs(number.adjusted()) <= MAX_DIGITS:

@@ -86,6 +86,40 @@ async def test_what_a_recorder_missed_of_other_kinds_is_no_missing_trade(recorde
     assert (entry.gaps, entry.missing) == (3, 10)
 
 
+async def test_a_gap_of_all_symbols_is_one_of_unknown_size_for_each(recorded: Any) -> None:
+    told = Status("recorder", "__system__", START + 5 * S, "gap", {"type": None, "missing": 2_000, "where": "stream"})
+    messages = [trade(1, START, "x"), trade(1, START, "x", "ETHUSDT"), told]
+    entries = await reports(recorded, messages, ["BTCUSDT", "ETHUSDT"], START + HOUR)
+    assert [(e.gaps, e.missing, e.missing_unknown, e.at_most) for e in entries] == [(1, 0, 1, True)] * 2
+
+
+async def test_without_a_heartbeat_complete_is_an_upper_bound(recorded: Any) -> None:
+    [entry] = await reports(recorded, [trade(1, START)], ["BTCUSDT"], START + HOUR)
+    assert (entry.uptime_percent, entry.complete_percent, entry.at_most) == (None, 100.0, True)
+    [cells] = lines([entry])
+    assert cells[-3:] == ["100.000", "-", "<= 100.000"]
+
+
+@pytest.mark.parametrize("odd", ["abc", "", "-5", "1.5", "9" * 19])
+async def test_ids_that_are_no_numbers_are_not_counted(recorded: Any, odd: str) -> None:
+    messages = [trade(1, START), trade(5, START + HOUR + S), trade(7, START + HOUR + 2 * S)]
+    messages[1].trade_id = odd
+    first, second = await reports(recorded, messages, ["BTCUSDT"], START + 2 * HOUR)
+    assert (first.trades, first.basis) == (1, "ids")
+    assert (second.trades, second.missing, second.basis) == (2, 0, "gaps")
+
+
+async def test_an_absurd_amount_is_an_unknown_one(recorded: Any) -> None:
+    told = Status("bybit", "BTCUSDT", START + 5 * S, "gap", {"missing": 10**17})
+    [entry] = await reports(recorded, [trade(1, START, "bybit"), told], ["BTCUSDT"], START + HOUR)
+    assert (entry.missing, entry.missing_unknown) == (0, 1)
+
+
+async def test_a_time_before_everything_has_no_lines(recorded: Any) -> None:
+    messages = [trade(1, START + 5 * HOUR)]
+    assert await reports(recorded, messages, ["BTCUSDT"], START + 2 * HOUR + 7) == []
+
+
 async def test_rows_sources_and_symbols_are_told_apart(recorded: Any) -> None:
     messages = [
         trade(1, START),

@@ -39,6 +39,16 @@ def test_what_is_no_time_is_told(text: str) -> None:
         parse_time(text, NOW)
 
 
+@pytest.mark.parametrize("text", ["1969-12-31T23:59:59", "0001-01-01", "1500-01-01", "2262-04-12", "9999-12-31"])
+def test_a_time_that_no_store_knows_is_told(text: str) -> None:
+    with pytest.raises(BadTimeError, match="between 1970 and 2262"):
+        parse_time(text, NOW)
+
+
+def test_longer_ago_than_1970_is_1970() -> None:
+    assert parse_time("999999d", NOW) == 0
+
+
 @given(st.integers(0, 4_000_000_000_000_000_000))
 def test_a_shown_time_reads_back_to_the_microsecond(time_ns: int) -> None:
     shown = show_time(time_ns)

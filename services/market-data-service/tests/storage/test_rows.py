@@ -69,12 +69,22 @@ def test_every_poison_is_refused_and_its_payload_tells_what_it_held(poison: list
         ("1E+3", "1000"),
         ("007.50", "7.50"),
         (".5", "0.5"),
+        ("+1", "1"),
+        ("1.", "1"),
+        ("-0.00", "0.00"),
+        ("-0.01", "-0.01"),
         ("12345678901234567890.12345678", "12345678901234567890.12345678"),
     ],
 )
 def test_a_number_keeps_every_digit_and_loses_another_notation(text: str, stored: str, trades: Any) -> None:
     [trade] = trades(1, price=text)
     assert make_row(trade).values[6] == stored
+
+
+@pytest.mark.parametrize("text", ["1_000", "\u0661\u0662", " 1", "1 ", "1\n", "1,000", "0x1", "1e", "", "."])
+def test_what_has_to_be_guessed_is_no_number(text: str, trades: Any) -> None:
+    with pytest.raises(PoisonError, match="no number"):
+        make_row(trades(1, price=text)[0])
 
 
 def test_the_key_of_a_trade_has_the_venues_time_or_else_ours(trades: Any) -> None:

@@ -7,6 +7,8 @@ import msgspec
 import pytest
 from sqlalchemy import func, select
 
+from app.history.completeness import Report
+from app.history.counts import report
 from app.storage import schema
 from app.storage.bulk import make_rows
 from app.storage.queue import BATCH_ROWS, BatchQueue
@@ -75,6 +77,24 @@ async def test_a_text_is_read_back_as_it_was_alone_and_among_others(
         await w.settled()
         assert w.writer.account.stored == len(events)
     assert [text for (text,) in await place.ask("SELECT trade_id FROM trade ORDER BY ts")] == AWKWARD
+
+
+async def test_ids_that_are_no_numbers_break_no_report(place: Any, writing: Any, trades: Any) -> None:
+    events = [trades(1, first=i, trade_id=text)[0] for i, text in enumerate(["7", "9", "abc", "", "9" * 19])]
+    async with writing(place) as w:
+        await w.put(*events[:2])
+        await w.settled()
+        counted = await hours_of(place.url)
+        await w.put(*events[2:])
+        await w.settled()
+    assert [(hour.trades, hour.missing, hour.basis) for hour in counted] == [(2, 1, "ids")]
+    assert [(hour.trades, hour.missing, hour.basis) for hour in await hours_of(place.url)] == [(5, 0, "gaps")]
+
+
+async def hours_of(url: str) -> list[Report]:
+    async with open_reader(url) as reader:
+        [(first,)] = await reader.rows(select(func.min(schema.trade.c.ts)))
+        return [entry async for entry in report(reader, ["BTCUSDT"], first, first + 1, first + 10**12)]
 
 
 async def test_a_second_delivery_changes_nothing_and_is_counted(
