@@ -39,7 +39,7 @@ async def play(stack: Stack, paths: list[Path], recordings: dict[str, Recording]
     """Play the files as fast as they go through, until every trade and quote has been read back off NATS."""
     symbols = sorted(recordings)
     await stack.start_consumer(FEATURES_PUB_RATE_HZ="100")
-    await stack.until_http(f"{stack.consumer_url}/stats", lambda status, body: status == 200, "the consumer")
+    await stack.until_http(f"{stack.consumer_url}/health", lambda status, body: status == 200, "the consumer")
     async with ExchangeSim(Tape(paths, speed=0)) as exchange:
         await stack.start_producer(exchange.ws_url, exchange.rest_url, ",".join(symbols))
         for symbol in symbols:

@@ -170,7 +170,7 @@ class Buffer(Generic[M]):
             return fresh
         if durable.fill():
             return durable
-        return None if durable.waiting else fresh or None
+        return None if durable.unsettled else fresh or None  # what is on disk comes first, once that is settled
 
     def _keep(self, event: M, account: Account) -> None:
         kind = event.__class__

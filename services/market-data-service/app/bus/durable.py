@@ -77,11 +77,6 @@ class DurableLane(Generic[M]):
         """What has left is on disk still, because the sink has not brought it home yet."""
         return bool(self._left)
 
-    @property
-    def waiting(self) -> bool:
-        """What comes next is on disk, behind what is unsettled."""
-        return bool(self._left) and not (self._given_back or self._head)
-
     def add(self, event: M, *, full: bool) -> None:
         """Keep `event`: on disk when memory is full, or when older events are there."""
         self.arrived += 1

@@ -318,8 +318,14 @@ def _ascii(message: Storable) -> str:
     fields = {name: getattr(message, name) for name in message.__struct_fields__ if name not in ("seq", "epoch")}
     try:
         return json.dumps(fields, default=_plain_object, skipkeys=True)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError):
         return ascii(fields)[:MAX_PAYLOAD]
+    except RecursionError:  # too deep for `ascii` as well
+        return json.dumps(fields | {name: str(type(value)) for name, value in fields.items() if _nests(value)})
+
+
+def _nests(value: object) -> bool:
+    return not isinstance(value, str | int | float | None)
 
 
 def _plain_object(value: object) -> object:

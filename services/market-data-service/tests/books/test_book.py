@@ -43,7 +43,8 @@ def test_the_top_equals_a_rebuild_from_all_updates_at_every_step(
         assert book.asks.top(depth) == all_asks[:depth]
         assert book.bids.best() == (float(all_bids[0][0]) if all_bids else None)
         assert book.asks.worst() == (float(all_asks[-1][0]) if all_asks else None)
-        assert book.bids.nth(depth) == (float(all_bids[depth - 1][0]) if len(all_bids) >= depth else None)
+        for n in (depth, max(len(all_bids), 1), len(all_bids) + 1):
+            assert book.bids.nth(n) == (float(all_bids[n - 1][0]) if len(all_bids) >= n else None)
         assert len(book.asks) == len(all_asks)
         crossed = bool(all_bids and all_asks) and Decimal(all_bids[0][0]) >= Decimal(all_asks[0][0])
         assert book.is_crossed() == crossed

@@ -166,21 +166,24 @@ def test_a_book_whose_wanted_levels_leave_the_snapshots_range_is_taken_anew() ->
 def test_a_book_near_the_edge_of_its_snapshot_goes_on_while_a_new_one_is_taken() -> None:
     counters = BookCounters()
     sync = deep(counters)
-    sync.on_diff(diff(101, 101, bids=[(price, 0) for price in range(46, 51)]))
+    sync.on_diff(diff(101, 101, bids=[(price, 0) for price in range(47, 51)]))
+    assert sync.top(DEPTH) is not None
+    assert not sync.wants_snapshot(), "twice the wanted levels are left"
+    sync.on_diff(diff(102, 102, bids=[(46, 0)]))
     assert sync.top(DEPTH) is not None
     assert sync.wants_snapshot()
     sync.asked()
-    sync.on_diff(diff(102, 103, bids=[(45, 7)]))
+    sync.on_diff(diff(103, 104, bids=[(45, 7)]))
     top = sync.top(DEPTH)
     assert top is not None
-    assert (top.bids[0], top.ts_event) == (("45", "7"), 103)
+    assert (top.bids[0], top.ts_event) == (("45", "7"), 104)
     assert not sync.on_snapshot(snapshot(100)), "older than the updates since it was asked for"
     sync.asked()
-    sync.on_diff(diff(104, 104, bids=[(44, 9)]))
-    assert sync.on_snapshot(snapshot(103, bids=[(45 - n, 2) for n in range(10)], asks=[(60, 1)], limit=10))
+    sync.on_diff(diff(105, 105, bids=[(44, 9)]))
+    assert sync.on_snapshot(snapshot(104, bids=[(45 - n, 2) for n in range(10)], asks=[(60, 1)], limit=10))
     top = sync.top(DEPTH)
     assert top is not None
-    assert (top.bids, top.ts_event) == ([("45", "2"), ("44", "9"), ("43", "2")], 104)
+    assert (top.bids, top.ts_event) == ([("45", "2"), ("44", "9"), ("43", "2")], 105)
     assert sync.state is SyncState.LIVE
     assert (counters.resyncs, counters.renewals) == (0, 1)
 
@@ -194,6 +197,45 @@ def test_a_new_snapshot_may_come_before_any_further_update(last: int) -> None:
     assert sync.on_snapshot(snapshot(last, bids=[(45 - n, 2) for n in range(10)], asks=[(60, 1)], limit=10))
     assert not sync.on_diff(diff(last, last, bids=[(45, 0)]))
     assert sync.on_diff(diff(last + 1, last + 1, bids=[(45, 0)]))
+
+
+def test_a_new_snapshot_that_is_older_than_the_book_by_one_change_is_refused() -> None:
+    counters = BookCounters()
+    sync = deep(counters)
+    sync.on_diff(diff(101, 101, bids=[(price, 0) for price in range(46, 51)]))
+    sync.top(DEPTH)
+    sync.asked()
+    assert not sync.on_snapshot(snapshot(100, bids=[(50 - n, 1) for n in range(10)], asks=[(60, 1), (61, 1)], limit=10))
+    assert counters.stale_snapshots == 1
+    top = sync.top(DEPTH)
+    assert top is not None
+    assert top.bids[0] == ("45", "1")
+    assert sync.wants_snapshot()
+
+
+def test_asks_are_known_up_to_the_last_of_a_full_snapshot_and_no_further() -> None:
+    sync = DiffSync(BookCounters())
+    sync.on_diff(diff(100, 100))
+    sync.asked()
+    sync.on_snapshot(snapshot(100, bids=[(9, 1)], asks=[(10 + n, 1) for n in range(4)], limit=4))
+    sync.on_diff(diff(101, 101, asks=[(10, 0)]))
+    top = sync.top(DEPTH)
+    assert top is not None
+    assert top.asks == [("11", "1"), ("12", "1"), ("13", "1")], "the third is the last that the snapshot had"
+    sync.on_diff(diff(102, 102, asks=[(11, 0), (14, 1)]))
+    assert sync.top(DEPTH) is None
+
+
+def test_what_can_have_changed_nothing_is_told_so() -> None:
+    sync = DiffSync(BookCounters())
+    assert not sync.on_snapshot(snapshot(99)), "nobody has asked for it"
+    assert not sync.on_diff(diff(100, 101)), "it is only held"
+    sync.asked()
+    assert sync.on_snapshot(snapshot(100))
+    assert not sync.on_diff(diff(100, 101)), "the book has it"
+    assert not sync.on_snapshot(snapshot(105)), "nobody has asked for another"
+    assert sync.on_diff(diff(102, 102))
+    assert not sync.on_diff(diff(104, 104)), "the book is lost"
 
 
 def test_updates_that_stay_behind_the_book_for_10_s_end_it() -> None:
@@ -218,11 +260,11 @@ def test_the_buffer_is_bounded_and_keeps_the_newest(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(diff_sync, "MAX_BUFFERED_CHANGES", 10)
     sync = DiffSync(BookCounters())
     for number in range(100, 200):
-        sync.on_diff(diff(number, number, bids=[(5, number)]))
+        sync.on_diff(diff(number, number, bids=[(5, number)], asks=[(20, number)]))
     sync.asked()
-    assert not sync.on_snapshot(snapshot(180)), "the updates that follow on it are gone"
+    assert not sync.on_snapshot(snapshot(193)), "the first update that follows on it is gone"
     sync.asked()
-    assert sync.on_snapshot(snapshot(195))
+    assert sync.on_snapshot(snapshot(194)), "five updates of two changes each are not"
     top = sync.top(DEPTH)
     assert top is not None
     assert top.bids[-1] == ("5", "199")

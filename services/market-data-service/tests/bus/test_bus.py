@@ -99,6 +99,29 @@ def test_from_90_percent_only_the_latest_quote_and_book_of_each_symbol_is_kept(b
     ]
 
 
+def test_the_shares_are_exact_in_a_large_buffer_too(bus: Bus, gate: Gate) -> None:
+    buffer = bus.attach("gate", gate.take, 1_000)
+    gate.shut = True
+    for number in range(799):
+        bus.publish(quote(number))
+    bus.publish(heartbeat(799))
+    bus.publish(heartbeat(800))
+    assert (buffer.accounts[Heartbeat].queued, buffer.accounts[Heartbeat].dropped) == (1, 1)
+    for number in range(800, 899):
+        bus.publish(quote(number))
+    assert (len(buffer), buffer.accounts[Quote].conflated) == (899, 0)
+    bus.publish(quote(899))
+    assert (len(buffer), buffer.accounts[Quote].conflated) == (2, 898)
+    for number in range(900, 1_898):
+        bus.publish(trade(number))
+        assert buffer.saturated == (number == 1_897)
+    gate.shut = False
+    buffer.drain(499)
+    assert buffer.saturated
+    buffer.drain(1)
+    assert not buffer.saturated
+
+
 def test_trades_and_status_beyond_the_bound_are_kept_and_saturate_until_the_low_water_mark(gate: Gate) -> None:
     told: list[bool] = []
     bus = Bus(told.append)

@@ -15,6 +15,7 @@ from md_contract.events import Event, Trade
 
 CAPACITY = 20
 MAX_BYTES = 8 * 8 * 1024
+MOST_OWED = 200  # a third of what the journal has room for: what happens when it is full is no matter here
 IN_MEMORY = Path("/dev/shm")
 
 
@@ -122,6 +123,37 @@ def test_what_is_neither_home_nor_given_back_stays_on_disk(sink: Sink, tmp_path:
     assert set(left_by(tmp_path / "j")) == set(range(20, 60))
 
 
+def test_of_what_is_not_home_some_is_given_back_and_the_rest_stays_on_disk_too(sink: Sink, tmp_path: Path) -> None:
+    sink.room = 25
+    sink.drain()
+    sink.home = 21
+    sink.buffer.give_back([trade(number) for number in (22, 23, 24)])
+    sink.buffer.abandon()
+    assert set(left_by(tmp_path / "j")) == set(range(21, 60))
+
+
+def test_what_was_given_back_and_is_taken_again_outlives_a_kill_until_it_is_home(sink: Sink, tmp_path: Path) -> None:
+    sink.room = 25
+    sink.drain()
+    sink.home = 20
+    sink.buffer.give_back([trade(number) for number in (22, 23, 24)])
+    del sink.taken[22:]
+    sink.room = 2
+    sink.drain()
+    assert sink.taken == list(range(24))
+    sink.home = 24
+    sink.drain()
+    assert set(killed(sink, tmp_path)) >= set(range(24, 60)), "24 has been taken once, and given back"
+    sink.room = 100
+    for _ in range(10):
+        sink.drain()
+        assert set(killed(sink, tmp_path)) >= set(range(sink.home, 60))
+        sink.home = len(sink.taken)
+    assert sink.taken == list(range(60))
+    assert killed(sink, tmp_path) == []
+    assert not sink.buffer.unsettled
+
+
 class SettlingAgainstList(RuleBasedStateMachine):
     """Runs that end in order, and runs that are killed, one after another on one folder."""
 
@@ -152,7 +184,7 @@ class SettlingAgainstList(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 40))
     def put(self, count: int) -> None:
-        for _ in range(count):
+        for _ in range(min(count, MOST_OWED - len(self.owed))):
             self.number += 1
             self.owed.append(self.number)
             self.sink.buffer.put(trade(self.number))
@@ -172,6 +204,14 @@ class SettlingAgainstList(RuleBasedStateMachine):
         self.owed = self.owed[more:]
         self.on_disk -= set(gone)
         sink.buffer.drain(1)
+
+    @rule(kept=st.integers(0, 30))
+    def give_back_and_go_on(self, kept: int) -> None:
+        """All but some of what it has not brought home, the youngest."""
+        sink = self.sink
+        again = sink.taken[sink.home + kept :]
+        del sink.taken[sink.home + kept :]
+        sink.buffer.give_back([trade(number) for number in again])
 
     @rule()
     def kill(self) -> None:

@@ -220,6 +220,13 @@ def test_an_event_that_no_file_can_hold_costs_itself(bench: Bench) -> None:
     assert bench.drain() == [*range(20), 21]
 
 
+def test_what_is_held_beside_an_event_that_no_file_can_hold_keeps_its_place(bench: Bench) -> None:
+    bench.put(*map(trade, range(20)))
+    bench.put(Status("x", "BTCUSDT", 20, "gap", {"text": "\ud800"}))
+    bench.put(trade(21), quote(22), trade(23))
+    assert bench.drain() == [*range(20), 21, 22, 23]
+
+
 def test_events_given_back_while_it_runs_go_first(bench: Bench) -> None:
     bench.room = 3
     bench.put(*map(trade, range(3)), quote(3))

@@ -198,7 +198,7 @@ async def test_stopping_is_quick_while_a_server_says_nothing(run_feed: Any, unti
     async with run_feed("BTCUSDT", ws_url=f"ws://127.0.0.1:{port}"):
         await until(lambda: writers)
         begun = asyncio.get_running_loop().time()
-    assert asyncio.get_running_loop().time() - begun < 1.0
+    assert asyncio.get_running_loop().time() - begun < 3.0, "the handshake would last for five seconds"
     writers[0].close()
     server.close()
 

@@ -130,7 +130,7 @@ from app.journal import Journal
 journal = Journal(Path(sys.argv[1]), 64 << 20)
 while events := journal.read(256):
     for event in events:
-        print(event.ts_recv, flush=True)
+        print(f"{event.ts_recv:>100}", flush=True)  # a full pipe holds some hundred of them
     journal.release(len(events))
 """
 

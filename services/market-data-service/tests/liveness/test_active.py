@@ -97,6 +97,8 @@ def test_state_from_before_a_reconnect_is_forgotten() -> None:
     gate["bybit"].publish(quote("bybit", 1))
     gate["bybit"].publish(quote("bybit", 2, "ETHUSDT"))
     gate["bybit"].publish(status("bybit", "reconnect", "BTCUSDT"))
+    gate["bybit"].publish(status("bybit", "gap", "ETHUSDT"))  # of trades: the quote is as good as before
+    gate["bybit"].publish(trade("bybit", 2, "ETHUSDT"))
     gate.switch("bybit", "", 3)
     assert [one for one in seen(published) if one[0] == "Quote"] == [("Quote", "bybit", "ETHUSDT", 2)]
 

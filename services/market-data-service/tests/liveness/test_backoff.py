@@ -51,9 +51,17 @@ def test_a_bucket_never_gives_more_than_it_holds_and_gains(asks: list[tuple[floa
 def test_waiting_as_long_as_told_is_enough(wishes: list[float], now: float) -> None:
     bucket = TokenBucket(capacity=60, period_s=300)
     for tokens in wishes:
-        now += bucket.wait_s(now, tokens)
-        now += bucket.wait_s(now, tokens)
-        assert bucket.wait_s(now, 60.0) >= 0.0
+        if wait_s := bucket.wait_s(now, tokens):
+            now += wait_s
+            assert bucket.wait_s(now, tokens) == 0.0
+
+
+def test_it_fills_at_its_own_pace_and_a_token_is_what_is_asked_for() -> None:
+    bucket = TokenBucket(capacity=60, period_s=300)
+    assert bucket.wait_s(100.0, 58) == 0.0
+    assert [bucket.wait_s(100.0) for _ in range(3)] == [0.0, 0.0, pytest.approx(5.0)]
+    assert bucket.wait_s(200.0, 30) == pytest.approx(50.0), "20 have come in 100 s"
+    assert bucket.wait_s(250.0, 30) == 0.0
 
 
 def test_a_wish_for_more_than_the_bucket_holds_is_granted_when_it_is_full() -> None:

@@ -32,6 +32,7 @@ def health(*, presumed: bool = True) -> Health:
 )
 def test_each_fault_makes_it_unhealthy_at_once(changes: dict[str, int], reason: str) -> None:
     judged = health()
+    assert (judged.verdict.healthy, judged.verdict.failing) == (True, False)
     assert judged.judge(GOOD, 0).healthy
     verdict = judged.judge(facts(**changes), S)
     assert (verdict.healthy, verdict.failing, verdict.reasons, verdict.since) == (False, True, (reason,), S)
@@ -113,7 +114,7 @@ def test_it_is_healthy_again_when_it_has_been_without_a_fault_for_long_enough() 
 
 def test_one_that_is_not_presumed_healthy_has_to_be_heard_first() -> None:
     judged = health(presumed=False)
-    assert judged.verdict.reasons == ("no market data yet",)
+    assert (judged.verdict.failing, judged.verdict.reasons) == (True, ("no market data yet",))
     for at in range(20):
         assert judged.judge(facts(heard=False), at * S).reasons == ("no market data yet",)
     assert not judged.judge(GOOD, 20 * S).healthy
@@ -129,3 +130,39 @@ def test_errors_are_forgotten_after_a_minute() -> None:
     for at in range(31, 100):
         judged.judge(facts(frames=3_000 + at * 100, set_aside=900), at * S)
     assert judged.verdict.healthy
+
+
+def test_of_a_long_life_only_the_last_minute_counts() -> None:
+    judged = health()
+    for at in range(200):
+        judged.judge(facts(frames=at * 10_000), at * S)
+    verdict = judged.judge(facts(frames=1_990_400, set_aside=30), 200 * S)
+    assert verdict.healthy, "30 of 600 thousand"
+    for at in range(200, 270):
+        judged.judge(facts(frames=1_990_400), at * S)
+    verdict = judged.judge(facts(frames=1_990_800, set_aside=30), 270 * S)
+    assert verdict.reasons == ("30 of its last 400 frames could not be used",)
+
+
+@pytest.mark.parametrize(
+    ("total", "at"), [("reconnects", {10: 6, 20: 1, 35: 1, 50: 1, 65: 1}), ("set_aside", {10: 60, 35: 9, 65: 9})]
+)
+def test_what_was_too_much_has_to_fall_to_half_of_that(total: str, at: dict[int, int]) -> None:
+    judged = health()
+    so_far, failing = 0, []
+    for second in range(120):
+        so_far += at.get(second, 0)
+        failing.append(judged.judge(facts(frames=second * 10, **{total: so_far}), second * S).failing)
+    assert [second for second, fault in enumerate(failing) if fault] == list(range(10, 95)), "until 35 is a minute ago"
+
+
+@pytest.mark.parametrize("step_ms", [100, 250, 1_000, 7_000])
+def test_the_last_minute_counts_however_often_somebody_looks(step_ms: int) -> None:
+    judged = health()
+    for at_ms in range(0, 200_000, step_ms):
+        growth = 9 if at_ms >= 30_000 else 0
+        failing = judged.judge(facts(frames=at_ms, reconnects=growth), at_ms * S // 1_000).failing
+        if 30_000 <= at_ms <= 88_000:
+            assert failing
+        if not 30_000 <= at_ms <= 91_000:
+            assert not failing

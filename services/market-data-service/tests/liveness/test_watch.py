@@ -86,9 +86,33 @@ def test_a_lost_connection_is_left_before_the_silence_would_tell(world: Make) ->
     room.run(20)
     room.speaking.remove("binance")
     room.feeds["binance"].connections[0].state = "waiting"
-    room.run(5.3)
+    room.run(4.9)
+    assert room.active == "binance"
+    room.run(0.4)
     assert room.active == "bybit"
     assert room.statuses("stale")[0].detail["detector"] == "transport"
+
+
+def test_who_wants_to_wait_for_less_of_a_silence_waits_for_less_of_an_outage_too(world: Make) -> None:
+    room = world(failover_silence_s=2.0)
+    room.run(20)
+    room.speaking.remove("binance")
+    room.feeds["binance"].connections[0].state = "waiting"
+    room.run(1.9)
+    assert room.active == "binance"
+    room.run(0.3)
+    assert room.statuses("source_switch")[0].detail["reason"].startswith("primary failed: not connected for 2.1 s")
+
+
+def test_of_several_connections_those_without_data_are_counted(world: Make, fake_line: Any) -> None:
+    symbols = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    room = world("binance", symbols=symbols)
+    room.feeds["binance"].connections[:] = [fake_line((symbol,)) for symbol in symbols]
+    room.speaking.clear()
+    for _ in range(150):
+        room.run(0.1)
+        room.speak("binance", "ETHUSDT", "SOLUSDT")
+    assert room.liveness.silence("binance") == "no market data on 1 of 3 connections"
 
 
 def test_garbage_and_endless_reconnects_are_reasons_too(world: Make) -> None:
@@ -153,8 +177,12 @@ def test_a_process_that_was_held_up_does_not_blame_the_venues(world: Make) -> No
     room = world()
     room.run(20)
     room.stall(300)
-    room.run(30)
+    room.late_ns["binance"] = 300_000_000_000  # what waited meanwhile
+    room.run(3)
+    room.late_ns["binance"] = 20_000_000
+    room.run(27)
     assert room.statuses("stale", "source_switch") == []
+    assert room.verdict("binance") == (True, ())
 
 
 def test_a_symbol_without_its_promised_sign_of_life_is_stale_and_told_again_after_a_switch(world: Make) -> None:

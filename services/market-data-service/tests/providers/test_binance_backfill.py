@@ -360,4 +360,9 @@ def test_every_trade_is_published_once_or_told_to_be_lost_never_both(
     assert set(published) & set(lost) <= set(stream), "only what the stream brought after it was given up"
     if not aggregates:
         assert set(lost) <= {n for n in expected if n not in venue.known}
-    assert sum(detail["missing"] == 0 for detail in venue.told("backfill")) <= len(venue.told("backfill"))
+    counters = venue.talk.provider.counters
+    assert (counters.missing_trades, counters.gaps) == (len(lost), len(venue.told("gap")))
+    begun = [hole for hole in venue.told("backfill") if hole["missing"]]
+    whole = [hole for hole in venue.told("backfill") if not hole["missing"]]
+    assert len(whole) <= len(begun)
+    assert {n for hole in whole for n in range(hole["from"], hole["to"] + 1)} <= set(published)

@@ -25,7 +25,6 @@ def test_the_holes_are_what_was_not_heard_between_the_first_and_the_last(first: 
 
 @given(st.lists(st.tuples(st.sampled_from([3, 4, 5]), st.integers(1, 9)), max_size=60))
 def test_producers_that_take_turns_are_followed_one_by_one(steps: list[tuple[int, int]]) -> None:
-    at = {3: 0, 4: 0, 5: 0}
     numbers, holes = [(3, 1), (4, 1), (5, 1)], 0
     at = {epoch: 1 for epoch, _ in numbers}
     for epoch, ahead in steps:
@@ -43,6 +42,8 @@ def test_what_went_out_before_the_first_message_is_no_hole_but_the_beginning_of_
 
 def test_repetitions_and_numbers_that_say_nothing_are_no_holes() -> None:
     assert take(Sequences(10), (7, 5), (7, 5), (7, 4), (0, 9), (7, 0), (-1, 3), (7, 6)) == []
+    assert take(Sequences(10), (7, 1), (7, 2), (7, 3), (7, 1), (7, 4)) == [], "the very first one, too"
+    assert take(Sequences(10), (7, 1), (7, 5), (7, 4), (7, 6)) == [Hole(7, 2, 4)], "and one of those before a hole"
 
 
 def test_a_wrong_jump_silences_nobody() -> None:

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -239,10 +238,8 @@ async def test_a_second_signal_ends_it_at_once_with_the_ledger(nats_server: Nats
         nats_server.pause()
         process.signal(signal.SIGTERM)
         await process.said("stopping")
-        started = time.monotonic()
         process.signal(signal.SIGTERM)
-        assert await process.ended() == 1
-        assert time.monotonic() - started < 1.0
+        assert await process.ended() == 1, "in its own time it would be 0, after some seconds"
         nats_server.resume()
         ledger(process)
 

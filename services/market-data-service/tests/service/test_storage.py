@@ -15,6 +15,9 @@ from nats_link.testing import NatsServer
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 TABLES = {"trade": "trade", "quote": "quote", "book_l2": "book", "heartbeat": "heartbeat", "status": "gap"}
 TERMS = re.compile(r"(\d+) received = (\d+) delivered \+ 0 conflated \+ 0 dropped \+ (\d+) spilled \+ 0 queued")
+AGAIN = re.compile(
+    r"\d+ received(?: \+ (\d+) recovered)? = (\d+) delivered \+ 0 conflated \+ 0 dropped \+ 0 spilled \+ 0 queued"
+)
 ROWS = re.compile(
     r"(\d+) taken = (\d+) stored \+ (\d+) duplicates \+ (\d+) quarantined \+ (\d+) given_back \+ 0 pending"
 )
@@ -91,7 +94,9 @@ async def test_what_a_locked_database_never_took_is_kept_for_the_next_run(
             lock.execute("ROLLBACK")
             lock.close()
             first = ledger(process)
-        kept = sum(int(match[3]) for kind in TABLES if (match := TERMS.fullmatch(first.get(kind, ""))))
+        terms = [TERMS.fullmatch(first[kind]) for kind in TABLES if kind in first]
+        assert all(terms), "nothing is dropped or conflated"
+        kept = sum(int(match[3]) for match in terms if match)
         assert kept > 0
         before = sum(counts(path).values())
         async with service("run", NATS_URL=nats_server.url, **given) as process:
@@ -102,10 +107,14 @@ async def test_what_a_locked_database_never_took_is_kept_for_the_next_run(
             process.signal()
             assert await process.ended() == 0
             second = ledger(process)
+    ends = [AGAIN.fullmatch(second[kind]) for kind in TABLES if kind in second]
+    assert all(ends), "nothing is dropped, conflated or kept for a third run"
+    assert sum(int(match[1] or 0) for match in ends if match) == kept
     rows = ROWS.fullmatch(second["rows"])
     assert rows is not None
     assert sum(counts(path).values()) == before + int(rows[2])
     assert int(rows[2]) + int(rows[3]) == int(rows[1])
+    assert int(rows[1]) == sum(int(match[2]) for match in ends if match)
 
 
 @pytest.mark.parametrize(

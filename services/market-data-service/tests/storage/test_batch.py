@@ -80,6 +80,36 @@ def test_what_is_made_at_once_is_storable(some: list[Event], others: list[Event]
             assert rows == [make_row(message).values for message in alike]
 
 
+plain: dict[type[Event], Event] = {
+    Trade: Trade("binance", "BTCUSDT", NOW, "64000.10", "0.5", "7", "buy", NOW - 5),
+    Quote: Quote("binance", "BTCUSDT", NOW, "1.10", "0", "1.20", "3.000", NOW - 5),
+}
+bad_texts = ["a\0", "\ud800", "x" * 257, "\u00e4" * 129, "tab\t", None, 7, ["x"]]
+bad_times = [2**63, -(2**63) - 1, True, 1.5, "1", None]
+bad_numbers = [
+    "1e5", "1E5", "007", "1.", ".5", "+1", "--1", "1_0", "nan", "null", "", " 1", "1\t", "1\r", "1\n", "1,2", "[1]",
+    '"1"', "-0", "-0.0", "-0.5", "9" * 41, "0." + "1" * 41, "\u0661", None, 1, 1.5, ["1"],
+]  # fmt: skip
+bad: dict[str, list[Any]] = {
+    **dict.fromkeys(("provider", "symbol", "trade_id", "side"), bad_texts),
+    **dict.fromkeys(("ts_recv", "ts_event"), bad_times),
+    **dict.fromkeys(("price", "size", "bid", "bid_size", "ask", "ask_size"), bad_numbers),
+    "backfill": [None, 0, 1, "true"],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [(kind, name) for kind in plain for name in plain[kind].__struct_fields__ if name in bad]
+)
+def test_a_single_wrong_value_among_right_ones_is_seen_wherever_it_is(kind: type[Event], field: str) -> None:
+    right = plain[kind]
+    values = {name: getattr(right, name) for name in right.__struct_fields__}
+    for value in bad[field]:
+        wrong = kind(**(values | {field: value}))
+        for messages in ([wrong, right, right], [right, right, wrong]):
+            assert Batch(messages, NOW).tables() == one_by_one(messages), value
+
+
 def test_other_kinds_are_made_one_by_one(one_of_each: list[Message]) -> None:
     batch = Batch(one_of_each, NOW)
     rows = [make_row(message) for message in one_of_each]

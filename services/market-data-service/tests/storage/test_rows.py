@@ -1,6 +1,7 @@
 """Messages to rows: what is kept to the last digit, what is refused, and that nothing in between exists."""
 
 import json
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -8,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.storage import schema
+from app.storage import rows, schema
 from app.storage.rows import MAX_PAYLOAD, PoisonError, make_row, quarantine_row
 from md_contract.codec import Message
-from md_contract.events import Event, Quote, Status, Trade
+from md_contract.events import BookL2, Event, Heartbeat, Quote, Status, Trade
+from md_contract.signals import Signal
 
 LEAST, MOST = -(2**63), 2**63 - 1
 anything = st.one_of(
@@ -119,3 +121,108 @@ def test_columns_are_in_the_order_of_the_tables(one_of_each: list[Message]) -> N
 def test_detail_that_looks_like_a_nul_and_is_none_is_kept() -> None:
     status = Status(provider="x", symbol="Y", ts_recv=1, kind="gap", detail={"why": "\\u0000"})
     assert json.loads(make_row(status).values[-1]) == {"why": "\\u0000"}
+
+
+@pytest.mark.parametrize(
+    ("most", "more"),
+    [
+        ({"ts_recv": MOST}, {"ts_recv": MOST + 1}),
+        ({"ts_recv": LEAST}, {"ts_recv": LEAST - 1}),
+        ({"symbol": "x" * 256}, {"symbol": "x" * 257}),
+        ({"trade_id": "-" * 256}, {"trade_id": "-" * 257}),
+        ({"trade_id": "\u00e4" * 128}, {"trade_id": "\u00e4" * 128 + "x"}),
+        ({"price": "9" * 40}, {"price": "9" * 41}),
+        ({"price": "0." + "1" * 40}, {"price": "0." + "1" * 41}),
+        ({"price": "1e39"}, {"price": "1e40"}),
+        ({"price": "1e-40"}, {"price": "1e-41"}),
+        ({"price": "1e-40"}, {"price": "1e999999999999999999"}),
+        ({"price": "0" * 79 + "1"}, {"price": "0" * 80 + "1"}),
+    ],
+)
+def test_the_most_that_is_stored_and_the_least_that_is_not(most: Any, more: Any, trades: Any) -> None:
+    row = make_row(*trades(1, **most))
+    [value] = most.values()
+    assert value in row.values or "price" in most
+    assert all(map(storable, row.values))
+    with pytest.raises(PoisonError):
+        make_row(*trades(1, **more))
+
+
+def nested(levels: int, opening: Any) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = opening(value)
+    return value
+
+
+@pytest.mark.parametrize("opening", [lambda value: [value], lambda value: {"a": value}], ids=["lists", "objects"])
+def test_json_is_kept_a_hundred_levels_deep_and_poison_beyond_however_deep(opening: Any) -> None:
+    def status(levels: int) -> Status:
+        return Status("x", "Y", 1, "gap", {"a": nested(levels - 1, opening)})
+
+    assert json.loads(make_row(status(100)).values[-1]) == status(100).detail
+    for levels in (101, 600, 950, 990, 100_000):
+        with pytest.raises(PoisonError, match="deeper than 100 levels"):
+            make_row(status(levels))
+        held = json.loads(quarantine_row(status(levels), "why", 7).values[-1])
+        assert (held["symbol"], held["kind"]) == ("Y", "gap")
+
+
+def test_json_is_kept_up_to_a_mebibyte(monkeypatch: pytest.MonkeyPatch) -> None:
+    def status(size: int) -> Status:
+        return Status("x", "Y", 1, "gap", {"a": "x" * (size - len('{"a":""}'))})
+
+    assert len(make_row(status(1 << 20)).values[-1]) == 1 << 20
+    with pytest.raises(PoisonError):
+        make_row(status((1 << 20) + 1))
+    levels = [("1", "2"), ("3", "4")]
+    monkeypatch.setattr(rows, "MAX_JSON_BYTES", len('[["1","2"],["3","4"]]'))
+    assert make_row(BookL2("x", "Y", 1, levels, [])).values[5] == '[["1","2"],["3","4"]]'
+    with pytest.raises(PoisonError):
+        make_row(BookL2("x", "Y", 1, [], [("1", "2"), ("3", "45")]))
+
+
+def test_what_is_remembered_of_texts_and_numbers_is_bounded(trades: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_REMEMBERED", 4)
+    rows.texts.clear()
+    rows._exacts.clear()
+    sizes = []
+    for number in range(1, 20):
+        [trade] = trades(1, symbol=f"S{number}", price=f"{number}e1")
+        values = make_row(trade).values
+        assert (values[0], values[6]) == (f"S{number}", f"{number}0")
+        sizes.append((len(rows.texts), len(rows._exacts)))
+    assert [max(column) for column in zip(*sizes, strict=True)] == [4, 4]
+
+
+def mark_of(*parts: str) -> int:
+    """The digest by its definition: whatever is in a database was made like this, and comes again as a duplicate."""
+    return int.from_bytes(blake2b("\x1f".join(parts).encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def test_the_digests_stay_what_they_are_in_every_database() -> None:
+    origin: dict[str, Any] = {"provider": "x", "symbol": "Y", "ts_recv": 9}
+    bids, asks = [("1.10", "5")], [("1.20", "0.50")]
+    for event, mark in (
+        (Quote(**origin, bid="1", bid_size="2", ask="3", ask_size="4e0"), mark_of('[null,"1","2","3","4"]')),
+        (Quote(**origin, bid="1", bid_size="2", ask="3", ask_size="4", ts_event=8), mark_of('[8,"1","2","3","4"]')),
+        (BookL2(**origin, bids=bids, asks=asks), mark_of("", '[["1.10","5"]]', '[["1.20","0.50"]]')),
+        (BookL2(**origin, bids=bids, asks=asks, ts_event=8), mark_of("8", '[["1.10","5"]]', '[["1.20","0.50"]]')),
+        (Heartbeat(**origin, status="live", silent_for_ms=3, synthetic=True), mark_of('[null,"live",3,true]')),
+        (Status(**origin, kind="gap", detail={"a": 1}, ts_event=8), mark_of('[8,"gap"]', '{"a":1}')),
+    ):
+        assert make_row(event).values[3] == mark, event
+
+
+def test_the_quarantine_keeps_so_much_of_a_message_and_of_a_reason(one_of_each: list[Message]) -> None:
+    long = Status("x", "Y", 1, "gap", {"text": "a" * 70_000})
+    row = quarantine_row(long, "why " * 200, 7)
+    assert len(row.values[4]) == 65_536
+    assert row.values[4].startswith('{"provider": "x"')
+    assert len(row.values[3]) == 500
+    other = Status("x", "Y", 1, "gap", {"text": "a" * 70_000 + "b"})
+    assert quarantine_row(other, "why", 7).values[0] != row.values[0], "the mark is of the whole message"
+    [signal] = [message for message in one_of_each if isinstance(message, Signal)]
+    held = json.loads(quarantine_row(signal, "why", 7).values[4])
+    assert held["reason"] == [msgspec.to_builtins(reason) for reason in signal.reason]
+    assert held["trust"] == msgspec.to_builtins(signal.trust)

@@ -200,7 +200,7 @@ async def test_a_reader_answers_beside_the_writer_and_can_change_nothing(place: 
                 / func.sum(schema.number(schema.trade.c.size))
             )
             [(value,)] = await reader.rows(vwap)
-            assert value == pytest.approx(64_000.10)
+            assert value == pytest.approx(64_000.10, rel=1e-12, abs=0)
             with pytest.raises(Exception, match=r"(?i)read-?\s?only"):
                 await reader.rows(schema.trade.delete())
 

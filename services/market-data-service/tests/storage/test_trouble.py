@@ -67,7 +67,7 @@ async def test_a_database_locked_by_another_process_costs_time_and_no_row(
         assert "SQLITE_BUSY" in str(w.writer.failing)
         assert w.writer.take(trades(1, first=50)[0])
         release()
-        await w.settled(5)
+        await w.settled()
         assert w.writer.failing is None
         assert (w.writer.account.stored, w.writer.account.duplicates) == (3_011, 0)
     assert await sqlite_place.count("trade") == 3_011
@@ -121,7 +121,7 @@ async def test_what_an_absent_server_never_took_is_given_back_at_the_end_and_soo
         task = asyncio.create_task(writer.run())
         events = trades(20)
         assert all(map(writer.take, events))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(12):
             assert await writer.close(2) == events
             await task
         await store.dispose()
@@ -136,7 +136,7 @@ async def test_a_lock_that_outlasts_the_run_gives_the_rows_back(
         release = locker(sqlite_place.path)
         events = trades(1_200)
         await w.put(*events)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(10):
             assert await w.writer.close(0.5) == events
         release()
     assert await sqlite_place.count("trade") == 0

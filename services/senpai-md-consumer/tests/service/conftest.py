@@ -298,7 +298,7 @@ def _agree(one: FeatureVector, other: FeatureVector) -> bool:
         if value is None or expected is None:
             if value is not expected:
                 return False
-        elif not math.isclose(value, expected, rel_tol=1e-9, abs_tol=1e-12):
+        elif not math.isclose(value, expected, rel_tol=1e-9, abs_tol=4e-15 * (name == "vwap_deviation_60s")):
             return False
     return True
 

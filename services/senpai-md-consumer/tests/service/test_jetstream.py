@@ -88,6 +88,7 @@ async def test_a_consumer_that_stood_still_for_five_seconds_loses_nothing(
     await wait(lambda: any(v.ts > end_ns for v in vectors(bus)[-9:]), "the last features")
     truth = twin(source.sent, return_threshold=0.0005, volume_threshold=0.1)
     verdicts = [truth.says(vector) for vector in vectors(bus)]
+    assert verdicts.count(True) > 5
     assert False not in verdicts
     process.signal(signal.SIGTERM)
     assert await asyncio.to_thread(process.wait) == 0
@@ -146,7 +147,9 @@ async def test_what_is_delivered_again_changes_nothing(
         follower._may_ack = lambda: True
         await settled(wait, consumer, source)
         truth = twin(source.sent)
-        assert False not in [truth.says(vector) for vector in vectors(bus)]
+        verdicts = [truth.says(vector) for vector in vectors(bus)]
+        assert verdicts.count(True) > 5
+        assert False not in verdicts
         client = bus.client.jetstream()
 
         async def unacked() -> int:
@@ -175,8 +178,9 @@ async def test_a_crash_of_the_server_loses_and_repeats_nothing(
                 nats_server.kill()
                 nats_server.restart()
         truth = twin(source.sent)
-        assert len(seen) > 10
-        assert False not in [truth.says(vector) for vector in seen]
+        verdicts = [truth.says(vector) for vector in seen]
+        assert verdicts.count(True) > 5
+        assert False not in verdicts
         assert sum(consumer.service.subscriber.sequences.missing.values()) == 0
 
 
@@ -202,7 +206,9 @@ async def test_a_consumer_or_a_stream_deleted_behind_its_back_is_made_again(
         await wait(lambda: follower.phase == "live", "the stream")
         await settled(wait, consumer, source)
         truth = twin(source.sent)
-        assert False not in [truth.says(vector) for vector in vectors(bus)]
+        verdicts = [truth.says(vector) for vector in vectors(bus)]
+        assert verdicts.count(True) > 5
+        assert False not in verdicts
 
 
 async def test_a_second_consumer_on_the_same_durable_is_told_of(
