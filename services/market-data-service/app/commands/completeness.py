@@ -20,6 +20,7 @@ from app.commands.common import (
     with_store,
 )
 from app.history.completeness import HEADINGS, Report, lines
+from app.history.output import NOTHING
 from md_contract.subjects import SYSTEM
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _show(reports: list[Report], form: str) -> None:
         for entry in reports:
             writer.writerow({**msgspec.structs.asdict(entry), "sources": " ".join(entry.sources)})
     elif not reports:
-        typer.echo("nothing is stored in this time")
+        typer.echo(NOTHING)
     else:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in HEADINGS:

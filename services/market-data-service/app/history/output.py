@@ -18,6 +18,7 @@ Batches: TypeAlias = AsyncIterator[Sequence[Row]]
 Answer: TypeAlias = AsyncGenerator[Sequence[Row], None]
 
 TIMES: Final = ("ts", "minute")  # columns that people read as times
+NOTHING: Final = "nothing is stored in this time"
 TABLE_ROWS: Final = 50  # of a table, unless more are asked for
 
 
@@ -102,7 +103,7 @@ async def _table(batches: Batches, columns: Sequence[str], file: TextIO, most: i
         count += len(rows)
     width = None if file.isatty() else 200
     console = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
-    console.print(table)
+    console.print(table if count else NOTHING)
     if count > most:
         more = f"... and more: these are the first {most}; --limit N shows more, --format csv all"
         console.print(more)

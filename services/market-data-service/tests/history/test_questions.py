@@ -139,6 +139,14 @@ def test_a_table_is_short_and_says_so(stored: list[Trade], ask: Ask, tmp_path: P
     assert len(ask("query", "trades", *SPAN, "--limit", "3").stdout.splitlines()) == 5
 
 
+@pytest.mark.parametrize(
+    "command", [("query", "trades", "--symbol", "BTCUSDT"), ("query", "vwap", "--symbol", "BTCUSDT"), ("completeness",)]
+)
+def test_a_time_with_nothing_in_it_is_said_to_be_so(stored: list[Trade], ask: Ask, command: tuple[str, ...]) -> None:
+    answer = ask(*command, "--since", "2001-01-01", "--until", "2001-01-02")
+    assert (answer.returncode, answer.stdout) == (0, "nothing is stored in this time\n")
+
+
 def test_the_report(stored: list[Trade], ask: Ask, tmp_path: Path) -> None:
     span = ("--since", "2025-11-24T16:00", "--until", "2025-11-24T17:00")
     table = ask("completeness", *span).stdout.splitlines()
