@@ -24,6 +24,7 @@ EXIT_USAGE: Final = 2
 log: Final = structlog.get_logger("app")
 RECORDABLE: Final = re.compile(r"(?:md\.events|senpai)(?:\.(?:\*|[A-Za-z0-9_-]+))*(?:\.>)?")
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+DURABLE: Final = "market-data-recorder"
 
 app: Final = typer.Typer(
     help="Market data from exchanges to NATS, as events on md.events.{type}.{symbol}.",
@@ -92,8 +93,12 @@ def record(
         str, typer.Option(help="Queue group: several recorders share the messages, and holes are not recorded.")
     ] = "",
     durable: Annotated[
-        str, typer.Option(help="JetStream mode: the consumer that knows what was recorded; one for each recorder.")
-    ] = "market-data-recorder",
+        str | None,
+        typer.Option(
+            help="JetStream mode: the consumer that knows what was recorded; one for each recorder.",
+            show_default=DURABLE,
+        ),
+    ] = None,
 ) -> None:
     """Record what goes over NATS into STORAGE_URL until SIGTERM or Ctrl-C: events, features, signals and alerts.
 
@@ -113,7 +118,7 @@ def record(
         _refuse(EXIT_USAGE, f"--subjects: expected some like md.events.trade.> or senpai.signals.*, found {found}")
     if queue and not NAME.fullmatch(queue):
         _refuse(EXIT_USAGE, f"--queue: expected letters, digits, - and _, found {queue[:80]}")
-    if not NAME.fullmatch(durable):
+    if durable is not None and not NAME.fullmatch(durable):
         _refuse(EXIT_USAGE, f"--durable: expected up to 64 letters, digits, - and _, found {durable[:80]!r}")
     try:
         settings = load()
@@ -121,13 +126,17 @@ def record(
         _refuse(EXIT_USAGE, *error.problems)
     if not settings.read_storage_url():
         _refuse(EXIT_USAGE, "STORAGE_URL: it is empty, so there is nowhere to record to")
+    if not settings.nats_enabled:
+        _refuse(EXIT_USAGE, "NATS_ENABLED: it is false, and --from-nats records what goes over NATS: set it to true")
+    if durable is not None and not settings.use_jetstream:
+        _refuse(EXIT_USAGE, "--durable: it names a consumer of JetStream: set USE_JETSTREAM=true, or leave it out")
     configure_logging(settings.log_level, settings.log_format, sys.stderr)
 
     from app.recording import run_recorder  # only here, as in run
     from app.storage.store import StorageError
 
     try:
-        code = run_recorder(settings, wanted, queue, durable)
+        code = run_recorder(settings, wanted, queue, durable or DURABLE)
     except BadSettingsError as error:
         _refuse(EXIT_USAGE, *error.problems)
     except StorageError as error:

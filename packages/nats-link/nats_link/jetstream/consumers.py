@@ -49,6 +49,7 @@ class Durable:
     delivered_consumer_seq: int
     pending: int  # messages not given out yet
     waiting: int  # open pull requests
+    made: str  # when, in the server's words: another one of this name was made at another time
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,15 @@ class StreamState:
     first_seq: int
     last_seq: int
     server_ns: int  # what the server's clock showed; 0: an old server that does not say
+    made: str  # when, in the server's words
 
 
 async def stream_state(link: Link, stream: str) -> StreamState:
     """Raises what `api_request` raises."""
     info = await _ask(link, f"STREAM.INFO.{stream}", None, f"look at the stream {stream}")
     state = info["state"]
-    return StreamState(state["first_seq"], state["last_seq"], read_time(info["ts"]) if "ts" in info else 0)
+    server_ns = read_time(info["ts"]) if "ts" in info else 0
+    return StreamState(state["first_seq"], state["last_seq"], server_ns, info["created"])
 
 
 async def find_durable(link: Link, options: DurableOptions) -> Durable | None:
@@ -164,6 +167,18 @@ async def message_time(link: Link, stream: str, seq: int, *, or_next: str = "") 
     return read_time(answer["message"]["time"])
 
 
+async def next_message(link: Link, stream: str, seq: int) -> int | None:
+    """The number of the first message there is from `seq` on; None when there is none. Raises as `find_durable`."""
+    body = {"seq": seq, "next_by_subj": ">"}
+    try:
+        answer = await _ask(link, f"STREAM.MSG.GET.{stream}", body, f"read single messages of the stream {stream}")
+    except ApiError as error:
+        if error.err_code == NO_SUCH_MESSAGE:
+            return None
+        raise
+    return int(answer["message"]["seq"])
+
+
 async def _ask(link: Link, subject: str, body: dict[str, Any] | None, purpose: str) -> dict[str, Any]:
     try:
         return await api_request(link, subject, body)
@@ -180,4 +195,5 @@ def _durable(info: dict[str, Any], *, created: bool) -> Durable:
         delivered["consumer_seq"],
         info["num_pending"],
         info["num_waiting"],
+        info["created"],
     )

@@ -48,28 +48,58 @@ class Flight:
     """Messages of the stream between being taken and being home, oldest first."""
 
     def __init__(self) -> None:
-        self._messages: deque[tuple[int, str]] = deque()
+        self._messages: dict[int, tuple[int, str]] = {}  # by number, ascending
+        self._elsewhere: deque[int] = deque()  # not home either, and of no number that means anything any more
+        self._last = 0
         self._due = ""
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self._messages) + len(self._elsewhere)
 
-    def note(self, put: int, subject: str) -> None:
-        """One is to be acknowledged, on `subject`, when so many of all that was put into the buffer are home."""
-        self._messages.append((put, subject))
+    @property
+    def oldest(self) -> int | None:
+        """The number of the first message that is not home."""
+        return next(iter(self._messages), None)
+
+    def note(self, seq: int, put: int, subject: str) -> None:
+        """One is to be acknowledged, on `subject`, when so many of all that was put into the buffer are home.
+
+        One that was noted before is home as early as it would have been then.
+        """
+        noted = self._messages.get(seq)
+        if noted is not None:
+            self._messages[seq] = (noted[0], subject)
+        elif seq > self._last:
+            self._messages[seq], self._last = (put, subject), seq
+        elif self.oldest is None or self.oldest > seq:
+            self._due = subject  # it has come home meanwhile
 
     def due(self, home: int) -> str:
         """Where to acknowledge now, which acknowledges all before it, too; empty when nothing has come home."""
-        messages = self._messages
-        while messages and messages[0][0] <= home:
-            self._due = messages.popleft()[1]
+        done = []
+        for seq, (put, subject) in self._messages.items():
+            if put > home:
+                break
+            done.append(seq)
+            self._due = subject or self._due
+        for seq in done:
+            del self._messages[seq]
+        while self._elsewhere and self._elsewhere[0] <= home:
+            self._elsewhere.popleft()
         return self._due
 
     def acknowledged(self) -> None:
         """What was due is done."""
         self._due = ""
 
-    def forget(self) -> None:
-        """The consumer that gave them out is gone; they will be given out again."""
-        self._messages.clear()
+    def forget(self, *, after: int | None = None) -> None:
+        """The consumer that gave them out is gone; they will be given out again.
+
+        after: the numbers beyond mean other messages from now on, or are taken once more; None: none of them.
+        """
         self._due = ""
+        if after is not None:
+            gone = [seq for seq in self._messages if seq > after]
+            self._elsewhere.extend(self._messages.pop(seq)[0] for seq in gone)
+            self._last = min(self._last, after)
+        self._messages = {seq: (put, "") for seq, (put, _) in self._messages.items()}

@@ -5,8 +5,8 @@ of the contract                      a row of its table
 unreadable                           a row of `quarantine`
 a hole in `seq` before it            also a row of `gap`, kind `gap`, `where` bus
 while memory and disk are full       counted, and named in a row of `gap`, `where` recorder, once there is room
-deleted by the stream before it      named in a row of `gap`, `where` stream
-was read
+deleted by the stream, or with it,   named in a row of `gap`, `where` stream
+before it was read
 
 Repeated messages are stored no second time: the keys of the tables see to that. What is kept of a message of the stream
 depends on nothing but the message, so that it is the same row when it comes again in another run.
@@ -60,7 +60,7 @@ class Intake:
         self.gaps = 0  # rows about missing messages
         self.missing = 0  # messages those rows name
         self.refused = 0  # of what was heard
-        self.discarded = 0  # messages that the stream deleted before they were read
+        self.discarded = 0  # messages that the stream deleted before they were read; at least, if it was deleted itself
         self.notes = 0  # rows of our own
         self.put = 0  # all that went into the buffer, in this order
         self._buffer = buffer
@@ -91,6 +91,15 @@ class Intake:
         self.discarded += last - first + 1
         detail = {"type": None, "missing": last - first + 1, "from_seq": first, "to_seq": last, "epoch": None}
         self._note(SYSTEM, "gap", {**detail, "where": "stream"}, stored_ns)
+
+    def was_deleted(self, first: int, at_least: int) -> None:
+        """The stream was deleted with all from the number `first` on, unread; nobody knows how many there were."""
+        if self._of_stream is not None:
+            self._of_stream.was_away()
+        self.gaps += 1
+        self.discarded += at_least
+        detail = {"type": None, "missing": None, "from_seq": first, "to_seq": None, "epoch": None, "where": "stream"}
+        self._note(SYSTEM, "gap", detail, self._wall_ns())
 
     def was_away(self, away_s: float, why: str) -> None:
         """The connection was gone for a while: everything may have been missed, of some subjects without a trace."""

@@ -26,7 +26,6 @@ from app.storage.store import Store
 from app.storage.writer import Writer
 from nats_link import Link
 from nats_link.jetstream import StreamError, StreamOptions
-from nats_link.jetstream.stream import covers
 
 MAX_SUBJECTS: Final = 50_000  # whose `seq` is followed: events and features of some thousand symbols
 CLOSE_LINK_S: Final = 2.0  # the parts of a stop together stay below the 10 s a supervisor waits before it kills
@@ -96,7 +95,7 @@ class Recorder:
         self.intake = Intake(self.buffer, sequences, wall_ns=time.time_ns, of_stream=of_stream)
         account = self.sink.writer.account
         self.home = Home(self.buffer, settled=lambda: self.sink.settled, pending=lambda: account.pending)
-        self.reader = None if jetstream is None else self._reader(jetstream, subjects, capacity)
+        self.reader = None if jetstream is None else self._reader(jetstream, subjects, capacity, journal)
         self._away_since: float | None = None
         self._stop = asyncio.Event()
         heard = [subject for subject in subjects if self.reader is None or not self.reader.holds(subject)]
@@ -173,15 +172,14 @@ class Recorder:
         )
         log_ledger([self.buffer], self.sink)
 
-    def _reader(self, jetstream: FromStream, subjects: Sequence[str], capacity: int) -> StreamReader | None:
-        """What reads the stream; None when nothing of it is wanted."""
-        stream, journal = jetstream.stream, self.buffer.journal
-        if not any(covers(held, wanted) for held in stream.subjects for wanted in subjects):
-            return None
+    def _reader(
+        self, jetstream: FromStream, subjects: Sequence[str], capacity: int, journal: Journal[Storable] | None
+    ) -> StreamReader:
+        """What reads the stream, if that turns out to hold anything of the subjects."""
         return StreamReader(
             self.link,
             self.intake,
-            stream,
+            jetstream.stream,
             jetstream.durable,
             subjects,
             capacity=capacity,

@@ -34,6 +34,8 @@ def log_as_it_was() -> Iterator[None]:
         (["--from-nats", "--queue", "a.b"], {}, "--queue: expected"),
         (["--from-nats", "--durable", "a b"], {}, "--durable: expected"),
         (["--from-nats", "--queue", "a"], {"USE_JETSTREAM": "true"}, "--queue: it shares what is heard"),
+        (["--from-nats", "--durable", "a"], {"USE_JETSTREAM": "false"}, "--durable: it names a consumer of JetStream"),
+        (["--from-nats"], {"NATS_ENABLED": "false"}, "NATS_ENABLED: it is false"),
         (["--from-nats"], {"NATS_CREDS_FILE": "none.creds"}, "NATS_CREDS_FILE: expected a file"),
         (["--from-nats"], {"STORAGE_URL": "mysql://host/db"}, "STORAGE_URL: expected a URL like"),
         (["--from-nats"], {"STORAGE_URL": "sqlite+aiosqlite:////proc/none/x.db"}, "STORAGE_URL: cannot write"),

@@ -114,12 +114,37 @@ def test_at_the_end_what_is_put_aside_on_disk_is_not_home() -> None:
 
 def test_one_acknowledgement_stands_for_all_that_came_home() -> None:
     flight = Flight()
-    for put in (1, 2, 2, 4):  # the third was passed over
-        flight.note(put, f"$JS.ACK.{put}.{len(flight)}")
+    for seq, put in enumerate((1, 2, 2, 4), 1):  # nobody wanted the third
+        flight.note(seq, put, f"$JS.ACK.{put}.{seq - 1}")
     assert (flight.due(0), len(flight)) == ("", 4)
     assert (flight.due(3), len(flight)) == ("$JS.ACK.2.2", 1)
     assert flight.due(3) == "$JS.ACK.2.2", "until it is done"
     flight.acknowledged()
     assert flight.due(3) == ""
+
+
+def test_what_a_lost_consumer_gave_out_is_still_not_home_and_comes_again() -> None:
+    flight = Flight()
+    for seq in (5, 6, 7, 8):
+        flight.note(seq, seq, f"old {seq}")
     flight.forget()
-    assert (flight.due(9), len(flight)) == ("", 0)
+    assert (flight.due(5), len(flight), flight.oldest) == ("", 3, 6), "nothing goes to a consumer that is gone"
+    flight.note(5, 8, "new 5")
+    assert flight.due(5) == "new 5", "it came home meanwhile"
+    flight.acknowledged()
+    flight.note(6, 8, "new 6")
+    flight.note(7, 8, "new 7")
+    flight.note(8, 8, "new 8")
+    assert (flight.due(7), len(flight), flight.oldest) == ("new 7", 1, 8), "as early as they would have been"
+
+
+def test_numbers_that_mean_something_else_from_now_on_are_not_home_either() -> None:
+    flight = Flight()
+    for seq in (5, 6, 7, 8):
+        flight.note(seq, seq - 4, f"old {seq}")
+    flight.forget(after=6)
+    assert (len(flight), flight.oldest) == (4, 5)
+    flight.note(7, 5, "new 7")
+    assert len(flight) == 5
+    assert (flight.due(4), len(flight)) == ("", 1)
+    assert (flight.due(5), len(flight)) == ("new 7", 0)

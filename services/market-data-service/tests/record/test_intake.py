@@ -166,5 +166,20 @@ def test_what_the_stream_deleted_is_named_and_ends_of_epochs_are_doubted(desk: D
         "type": None, "missing": 3, "from_seq": 3, "to_seq": 5, "epoch": None, "where": "stream",
     }  # fmt: skip
     assert [end.detail["epoch"] for end in ends] == [7, 8]
-    assert (desk.intake.discarded, desk.intake.missing) == (3, 0)
+    assert (desk.intake.discarded, desk.intake.missing, desk.intake.gaps) == (3, 0, 3)
+    assert desk.closes()
+
+
+def test_what_went_with_a_deleted_stream_is_named_and_ends_of_epochs_are_doubted(desk: Desk) -> None:
+    for epoch in (7, 8):
+        if epoch == 8:
+            desk.intake.was_deleted(2, at_least=40)
+        event = Trade("binance", "BTCUSDT", NOW, "1", "1", str(epoch), seq=1, epoch=epoch)
+        desk.intake.on_stored("md.events.trade.BTCUSDT", encode(event), NOW)
+    about, end = desk.notes
+    assert about == {
+        "type": None, "missing": None, "from_seq": 2, "to_seq": None, "epoch": None, "where": "stream",
+    }  # fmt: skip
+    assert (end["missing"], end["from_seq"], end["epoch"]) == (None, 2, 7)
+    assert (desk.intake.discarded, desk.intake.gaps, desk.intake.missing) == (40, 2, 0)
     assert desk.closes()

@@ -4,8 +4,8 @@ import asyncio
 import json
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +110,12 @@ def recorder(service: Service, nats_server: NatsServer, rows: Rows) -> Service:
     return start
 
 
-async def made(url: str, rows: Rows, *subjects: str) -> Recorder:
+async def made(url: str, rows: Rows, *subjects: str, capacity: int = 1_000) -> Recorder:
     """A recorder as the process makes it."""
     options = LinkOptions(url=url, name="test", replies=True, reconnect_wait_s=0.01, reconnect_wait_max_s=0.1)
     jetstream, store = FromStream(StreamOptions(), CONSUMER), await open_store(rows.url)
     wanted = subjects or ("md.events.>", "senpai.>")
-    return Recorder(Link(options), store, None, subjects=wanted, queue="", capacity=1_000, jetstream=jetstream)
+    return Recorder(Link(options), store, None, subjects=wanted, queue="", capacity=capacity, jetstream=jetstream)
 
 
 @pytest.fixture
@@ -123,8 +123,8 @@ def recording(nats_server: NatsServer, rows: Rows) -> Callable[..., Any]:
     """`async with recording() as recorder:` records in this process, and stops in order at the end."""
 
     @asynccontextmanager
-    async def start(*subjects: str) -> AsyncIterator[Recorder]:
-        recorder = await made(nats_server.url, rows, *subjects)
+    async def start(*subjects: str, into: Rows = rows, capacity: int = 1_000) -> AsyncIterator[Recorder]:
+        recorder = await made(nats_server.url, into, *subjects, capacity=capacity)
         running = asyncio.create_task(recorder.run())
         try:
             yield recorder
@@ -133,6 +133,12 @@ def recording(nats_server: NatsServer, rows: Rows) -> Callable[..., Any]:
             assert await running == 0
 
     return start
+
+
+@pytest.fixture
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it asks the server every few seconds is asked at once."""
+    monkeypatch.setattr("app.record.stream.LOOK_EVERY_S", 0.1)
 
 
 async def until(log: list[Any], event: str, times: int = 1) -> None:
@@ -311,11 +317,139 @@ async def test_it_outlives_a_server_that_is_killed_and_a_stream_that_is_deleted(
             await client.close()
             await rows.until("trade", 50)
     assert rows.count("quote") == 0, "nobody asked for them"
-    assert rows.count("gap") == 0, "whatever comes from the stream was not missed"
+    [deleted] = rows.gaps()
+    assert (deleted["where"], deleted["missing"]) == ("stream", None), "nobody can know that nothing went with it"
     assert rows.trades() == list(range(1, 51))
+    assert not [entry for entry in log if entry["event"] == "another process reads with this consumer"]
     [heard] = [entry for entry in log if entry["event"] == "heard"]
     assert (heard["messages"], heard["unacknowledged"]) == (50, 0), "what came again was passed over"
     assert heard["repeated"] > 0
+
+
+@contextmanager
+def locked(rows: Rows) -> Iterator[None]:
+    """The store takes nothing."""
+    lock = sqlite3.connect(rows.path, isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        lock.execute("ROLLBACK")
+        lock.close()
+
+
+async def holds(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - counters wake nobody
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.usefixtures("looks_often")
+async def test_what_goes_with_a_deleted_stream_is_a_row_of_gap_and_what_waits_in_it_is_seen(
+    recording: Callable[..., Any], publisher: Publisher, rows: Rows
+) -> None:
+    with capture_logs() as log:
+        async with recording(capacity=200) as recorder:
+            await until(log, "reading the stream")
+            await publisher.send(1, 10)
+            await rows.until("quote", 10)
+            with locked(rows):
+                await publisher.send(11, 1_000)
+                await holds(lambda: recorder.reader.counts()["behind"] == 2 * 990)
+                await publisher.jetstream.delete_stream(STREAM)
+                await until(log, "the stream was made anew")
+                await until(log, "reading the stream", 2)
+                taken = 20 + recorder.reader.counts()["unacknowledged"]
+                assert 20 < taken <= 20 + 100, "what is not home is told, although the consumer is gone"
+            await publisher.send(2_001, 2_002)
+            await holds(lambda: 2_002 in rows.trades())
+    deleted = {"type": None, "missing": None, "from_seq": taken + 1, "to_seq": None, "epoch": None, "where": "stream"}
+    assert [gap for gap in rows.gaps() if gap["where"] != "bus"] == [deleted]
+    assert "bus" in {gap["where"] for gap in rows.gaps()}, "where the epoch goes on, the numbers tell which"
+    [heard] = [entry for entry in log if entry["event"] == "heard"]
+    assert heard["discarded"] == 2_000 - taken
+    assert (heard["unacknowledged"], heard["difference"]) == (0, 0)
+
+
+@pytest.mark.usefixtures("looks_often")
+async def test_a_stream_that_holds_nothing_wanted_is_left_and_one_that_comes_to_hold_it_is_read(
+    recording: Callable[..., Any], publisher: Publisher, rows: Rows
+) -> None:
+    stream = await publisher.jetstream.add_stream(name=STREAM, subjects=["md.events.>"])
+    with capture_logs() as log:
+        async with recording("senpai.>"):
+            await until(log, "nothing wanted is in the stream")
+            await publisher.send(1, 5)
+            await rows.until("feature", 5)
+            await publisher.jetstream.update_stream(stream.config.evolve(subjects=["md.events.>", "senpai.>"]))
+            await until(log, "reading the stream")
+    assert len([entry for entry in log if entry["event"] == "nothing wanted is in the stream"]) == 1
+    await publisher.send(6, 10)
+    async with recording("senpai.>"):
+        await rows.until("feature", 10)  # published while it was off
+    assert (rows.count("trade"), rows.count("gap")) == (0, 0)
+
+
+@pytest.mark.usefixtures("looks_often")
+async def test_a_deleted_consumer_is_made_anew_where_this_run_is(
+    recording: Callable[..., Any], publisher: Publisher, rows: Rows
+) -> None:
+    with capture_logs() as log:
+        async with recording() as recorder:
+            await until(log, "reading the stream")
+            await publisher.send(1, 300)
+            await rows.until("quote", 300)
+            await holds(lambda: not recorder.reader.counts()["unacknowledged"])
+            await publisher.jetstream.delete_consumer(STREAM, CONSUMER)
+            await until(log, "reading the stream", 2)
+            await publisher.send(301, 310)
+            await rows.until("quote", 310)
+    [heard] = [entry for entry in log if entry["event"] == "heard"]
+    assert (heard["repeated"], heard["unacknowledged"]) == (0, 0)
+    assert rows.trades() == list(range(1, 311))
+    assert (await publisher.reading()).ack_floor.stream_seq == 620
+
+
+@pytest.mark.usefixtures("looks_often")
+async def test_a_consumer_that_another_process_moved_on_is_put_back(
+    recording: Callable[..., Any], publisher: Publisher, rows: Rows
+) -> None:
+    with capture_logs() as log:
+        async with recording(capacity=200) as recorder:
+            await until(log, "reading the stream")
+            await publisher.send(1, 10)
+            await rows.until("quote", 10)
+            with locked(rows):
+                await publisher.send(11, 1_000)
+                await holds(lambda: recorder.reader.counts()["behind"] == 2 * 990)
+                config = (await publisher.reading()).config
+                await publisher.jetstream.delete_consumer(STREAM, CONSUMER)
+                await publisher.jetstream.add_consumer(STREAM, config.evolve(opt_start_seq=1_500))
+                await until(log, "another process reads with this consumer")
+            await rows.until("quote", 1_000)
+    assert rows.trades() == list(range(1, 1_001))
+    assert rows.count("gap") == 0, "the stream has deleted nothing"
+
+
+@pytest.mark.usefixtures("looks_often")
+async def test_two_that_read_with_one_consumer_say_so_and_the_one_that_is_left_has_everything(
+    recording: Callable[..., Any], publisher: Publisher, rows: Rows, tmp_path: Path
+) -> None:
+    others = Rows(tmp_path / "other" / "market.db")
+    with capture_logs() as log:
+        async with recording() as one:
+            async with recording(into=others) as other:
+                await until(log, "reading the stream", 2)
+                for first in range(1, 2_000, 100):
+                    await publisher.send(first, first + 99)
+                await until(log, "another process reads with this consumer", 1)
+            await rows.until("quote", 2_000)
+    assert rows.trades() == list(range(1, 2_001))
+    assert (rows.count("gap"), others.count("gap")) == (0, 0), "the stream has deleted nothing"
+    assert (one.intake.discarded, other.intake.discarded) == (0, 0)
+    warned = [entry for entry in log if entry["event"] == "another process reads with this consumer"]
+    assert 1 <= len(warned) <= 2, "once each"
+    assert "--durable" in warned[0]["next"]
 
 
 async def test_without_jetstream_it_ends_at_once_and_says_what_to_do(rows: Rows) -> None:
