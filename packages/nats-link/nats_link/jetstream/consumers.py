@@ -144,14 +144,6 @@ async def replay_consumer(
         link.post(f"$JS.API.CONSUMER.DELETE.{stream}.{name}", b"")
 
 
-async def is_same_stream(link: Link, stream: str, state: StreamState, seq: int, stored_ns: int) -> bool:
-    """Whether a message is still there as it was, or has been deleted as the oldest ones are: if not, the numbers of
-    the stream have begun anew. Raises as `find_durable`.
-    """
-    found_ns = await message_time(link, stream, seq)
-    return found_ns == stored_ns if found_ns is not None else seq < state.first_seq
-
-
 async def message_time(link: Link, stream: str, seq: int, *, or_next: str = "") -> int | None:
     """When a message was stored, ns; None when there is none of that number.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from stored import Rows
 
 SERVICE = Path(__file__).resolve().parents[2]
 
@@ -123,3 +124,9 @@ def service(tmp_path: Path) -> Callable[..., Any]:
             await process.stdout.read()
 
     return start
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Rows:
+    """The SQLite store of the test."""
+    return Rows(tmp_path / "data" / "market.db")

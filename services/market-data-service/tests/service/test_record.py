@@ -13,6 +13,7 @@ import nats
 import pytest
 from nats.aio.client import Client
 from postgres import PostgresServer
+from stored import Rows
 
 from app.storage.opening import migrate_store
 from md_contract.codec import Message, encode
@@ -71,29 +72,6 @@ async def publisher(nats_server: NatsServer) -> AsyncIterator[Publisher]:
     await client.close()
 
 
-class Rows:
-    """What is in an SQLite file, seen by another reader."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.url = f"sqlite+aiosqlite:///{path}"
-
-    def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
-        try:
-            return connection.execute(sql).fetchall()
-        finally:
-            connection.close()
-
-    def count(self, table: str) -> int:
-        return int(self.ask(f"SELECT count(*) FROM {table}")[0][0])
-
-    async def until(self, table: str, rows: int) -> None:
-        async with asyncio.timeout(30):
-            while self.count(table) < rows:  # noqa: ASYNC110 - another process wakes nobody
-                await asyncio.sleep(0.02)
-
-
 async def until_rows(url: str, table: str, rows: int) -> None:
     """The same of a PostgreSQL database."""
     client = await asyncpg.connect(url.replace("+asyncpg", ""))
@@ -103,11 +81,6 @@ async def until_rows(url: str, table: str, rows: int) -> None:
                 await asyncio.sleep(0.02)
     finally:
         await client.close()
-
-
-@pytest.fixture
-def rows(tmp_path: Path) -> Rows:
-    return Rows(tmp_path / "data" / "market.db")
 
 
 async def listening(process: Any, nats_server: NatsServer) -> None:

@@ -1,7 +1,6 @@
 """`python -m app record` with USE_JETSTREAM=true: what the stream has is in the store, whenever the recorder ran."""
 
 import asyncio
-import json
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,6 +12,7 @@ import nats
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
+from stored import Rows
 from structlog.testing import capture_logs
 
 from app.record.recorder import FromStream, Recorder
@@ -63,40 +63,6 @@ async def publisher(nats_server: NatsServer) -> AsyncIterator[Publisher]:
     client = await nats.connect(nats_server.url)
     yield Publisher(client)
     await client.close()
-
-
-class Rows:
-    """What is in an SQLite file, seen by another reader."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.url = f"sqlite+aiosqlite:///{path}"
-
-    def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
-        try:
-            return connection.execute(sql).fetchall()
-        finally:
-            connection.close()
-
-    def count(self, table: str) -> int:
-        return int(self.ask(f"SELECT count(*) FROM {table}")[0][0])
-
-    def trades(self) -> list[int]:
-        return sorted(int(number) for (number,) in self.ask("SELECT trade_id FROM trade"))
-
-    def gaps(self) -> list[Any]:
-        return [json.loads(detail) for (detail,) in self.ask("SELECT detail FROM gap WHERE kind = 'gap'")]
-
-    async def until(self, table: str, rows: int) -> None:
-        async with asyncio.timeout(30):
-            while self.count(table) < rows:  # noqa: ASYNC110 - another process wakes nobody
-                await asyncio.sleep(0.02)
-
-
-@pytest.fixture
-def rows(tmp_path: Path) -> Rows:
-    return Rows(tmp_path / "data" / "market.db")
 
 
 @pytest.fixture
