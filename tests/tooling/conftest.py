@@ -121,8 +121,8 @@ signal.signal(signal.SIGTERM, on_term)
 signal.signal(signal.SIGINT, lambda *_: tell("int"))
 if mode == "parent":
     print("grandchild", subprocess.Popen(["sleep", "600"]).pid)
+print("hello from", name)  # before it is ready: afterwards the runner may be gone, and with it the pipe's reader
 tell("start")
-print("hello from", name)
 if mode == "die":
     sys.exit(7)
 while True:
