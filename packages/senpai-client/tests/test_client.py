@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nats_link import BadUrlError
 from nats_link.testing import NatsServer, free_port
 from senpai.client import Client, NotConnectedError, NotOpenError, Stream
 
@@ -247,3 +248,30 @@ async def test_the_loop_goes_on_while_a_flood_comes_in(nats_server: Any, publish
         await asyncio.wait_for(looking, 30)
         assert stream.dropped == 20_000 - 100
         assert longest < 1
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "nats://", "nats://127.0.0.1:99999"])
+def test_a_url_that_is_none_is_said_at_once(url: str) -> None:
+    with pytest.raises(BadUrlError):
+        Client(url)
+
+
+async def test_a_buffer_for_nothing_is_refused() -> None:
+    async with Client() as client:
+        for ask in (client.signals, client.features, client.alerts, client.events):
+            with pytest.raises(ValueError, match="buffer: expected at least 1, found 0"):
+                ask(buffer=0)
+        with pytest.raises(ValueError, match="buffer"):
+            client.features(latest=True, buffer=0)
+
+
+async def test_events_of_no_type_named_are_those_of_all(nats_server: Any, publisher: Any, until: Any) -> None:
+    async with Client(nats_server.url) as client:
+        stream = client.events(types=[])
+        await until(lambda: stream.connected)
+        await publisher.send_raw(
+            "md.events.trade.X",
+            b'{"type":"trade","provider":"a","symbol":"X","ts_recv":1,"price":"1","size":"1","trade_id":"1"}',
+        )
+        (event,) = await take(stream, 1)
+        assert event.symbol == "X"

@@ -7,12 +7,16 @@ T = TypeVar("T")
 
 
 class Queue(Generic[T]):
-    """Every message in order; beyond `bound` the oldest is dropped."""
+    """Every message in order; beyond `bound` the oldest is dropped.
+
+    Raises:
+        ValueError: `bound` is below 1.
+    """
 
     def __init__(self, bound: int) -> None:
         self.dropped = 0
         self.conflated = 0
-        self._bound = bound
+        self._bound = _checked(bound)
         self._waiting: deque[T] = deque()
 
     def __len__(self) -> int:
@@ -30,12 +34,16 @@ class Queue(Generic[T]):
 
 
 class Latest(Generic[T]):
-    """The latest message of each key, in the order the keys came in; beyond `bound` keys the oldest is dropped."""
+    """The latest message of each key, in the order the keys came in; beyond `bound` keys the oldest is dropped.
+
+    Raises:
+        ValueError: `bound` is below 1.
+    """
 
     def __init__(self, bound: int) -> None:
         self.dropped = 0
         self.conflated = 0
-        self._bound = bound
+        self._bound = _checked(bound)
         self._waiting: dict[str, T] = {}
 
     def __len__(self) -> int:
@@ -54,3 +62,9 @@ class Latest(Generic[T]):
         if not self._waiting:
             raise IndexError("nothing waits")
         return self._waiting.pop(next(iter(self._waiting)))
+
+
+def _checked(bound: int) -> int:
+    if bound < 1:
+        raise ValueError(f"buffer: expected at least 1, found {bound}")
+    return bound

@@ -10,6 +10,7 @@ from md_contract.events import EVENT_TYPES, Event
 from md_contract.signals import Alert, FeatureVector, Signal
 from md_contract.subjects import ALERTS, EVENTS, FEATURES, SIGNALS, event_subject, feature_subject, signal_subject
 from nats_link import LinkOptions
+from nats_link.address import parse
 from senpai.client.buffer import Latest, Queue
 from senpai.client.errors import NotOpenError
 from senpai.client.judgement import is_trusted, is_valid
@@ -53,6 +54,7 @@ class Client:
             BadUrlError: the URL is none.
         """
         self._options = LinkOptions(url=nats, name="senpai-client") if isinstance(nats, str) else nats
+        parse(self._options.url)  # said here, and not where the first stream is made
         self._timeout_s = connect_timeout_s
         self._clock = clock
         self._streams: list[_Closable] = []
@@ -104,7 +106,7 @@ class Client:
         Raises:
             ValueError: there is no such type.
         """
-        wanted = list(types)
+        wanted = list(types) or list(EVENT_TYPES)
         if strange := sorted(set(wanted).difference(EVENT_TYPES)):
             raise ValueError(f"unknown type {strange[0]!r}: expected some of {', '.join(EVENT_TYPES)}")
         named = _canonical(symbols)

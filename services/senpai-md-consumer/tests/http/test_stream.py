@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import pytest
 
 from md_contract.subjects import feature_subject, signal_subject
 from senpai.md_consumer.http import sse
+from senpai.md_consumer.pipeline import Pipeline
 
 Follow = Callable[..., AbstractAsyncContextManager["Reader"]]
 
@@ -82,11 +83,38 @@ async def test_without_symbols_it_follows_all(api: Any, follow: Follow, symbols:
 
 
 async def test_what_it_cannot_follow_is_422_with_a_hint(api: Any) -> None:
-    for query in ({"types": "trades"}, {"symbols": "BTCUSDT," + "X" * 300}, {"symbols": "X" * 9_000}):
+    for query in (
+        {"types": "trades"},
+        {"symbols": "BTCUSDT," + "X" * 300},
+        {"symbols": "X" * 9_000},
+        {"symbols": " ,"},
+    ):
         status, body = await api.get("/stream", **query)
         assert status == 422
         assert next(iter(query)) in body["error"] + body["hint"]
         assert len(body["error"]) < 300
+
+
+class Passes(list[str]):
+    """Counts how often somebody goes through it."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.passes += 1
+        return super().__iter__()
+
+
+async def test_thousands_of_unknown_symbols_do_not_hold_up_the_service(
+    api: Any, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracked = Passes(["stETH", "BTCUSDT"])
+    monkeypatch.setattr(Pipeline, "symbols", property(lambda _: tracked))
+    async with follow(symbols=",".join(["steth", *(f"x{number}" for number in range(1_000))])) as reader:
+        told = (await reader.next()).data
+    assert "stETH" in told["symbols"]
+    assert len(told["unknown"]) == 1_000
+    assert tracked.passes == 1
 
 
 async def test_silence_is_broken_by_a_sign_of_life(api: Any, follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What a plug-in breaks or delays stays its own, and too much of it switches the plug-in off."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +49,30 @@ def good() -> int:
     return 7
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("x"), SystemExit(0), RecursionError(), MemoryError(), Exception()])
+class PanicError(BaseException):
+    """What a library in Rust raises: pyo3's PanicException is no Exception either."""
+
+
+class WordlessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ZeroDivisionError("x"),
+        SystemExit(0),
+        RecursionError(),
+        MemoryError(),
+        Exception(),
+        PanicError("at 'src/lib.rs'"),
+        GeneratorExit(),
+        asyncio.CancelledError(),
+        WordlessError(),
+        ValueError("half a character: \ud800"),
+    ],
+)
 def test_three_failures_in_a_row_switch_it_off(guard: Guard, error: BaseException) -> None:
     assert guard.call(good) == 7
     for number in range(3):
@@ -57,6 +81,8 @@ def test_three_failures_in_a_row_switch_it_off(guard: Guard, error: BaseExceptio
         assert guard.failures == number + 1
     assert guard.why_off is not None
     assert type(error).__name__ in guard.why_off
+    assert guard.why_off.encode()
+    assert str(guard.last_error).encode()
     assert guard.call(good) is FAILED
     assert (guard.calls, guard.failures) == (4, 3)
 

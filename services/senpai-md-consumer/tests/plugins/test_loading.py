@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from md_contract.units import NS_PER_S
 from senpai.md_consumer.__main__ import cli
 from senpai.md_consumer.features import SPECIFIED
 from senpai.md_consumer.plugins.loader import MOST_PLUGINS, PluginsError, load
@@ -56,6 +57,11 @@ def test_features_and_rules_are_found_under_their_names(write: Write) -> None:
     [
         ("1 / 0", r"cannot be imported: ZeroDivisionError: division by zero \(.*mine_\d+\.py, line 2\)"),
         ("import sys\nsys.exit(3)", "cannot be imported: SystemExit: 3"),
+        ("class Panic(BaseException): ...\nraise Panic(1)", "cannot be imported: Panic: 1"),
+        (
+            "class Odd(Exception):\n    def __str__(self): raise self\nraise Odd",
+            "cannot be imported: Odd: <no words of it can be shown>",
+        ),
         ("def broken(:", "cannot be imported: SyntaxError"),
         ("import no_such_library", "imports no_such_library, which is not installed"),
         ("", "declares no feature"),
@@ -122,6 +128,8 @@ def test_there_is_a_bound_on_their_number(write: Write) -> None:
 
 def test_the_command_tries_them_on_a_made_up_market(examples: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENPAI_PLUGINS", examples)
+    monkeypatch.setenv("PLUGIN_BUDGET_US", "50000")  # a busy machine is not the plug-ins' fault
+    monkeypatch.setattr("senpai.md_consumer.plugins.guard.SLOW_NS", 60 * NS_PER_S)
     shown = CliRunner().invoke(cli, ["plugins"])
     assert shown.exit_code == 0, shown.output
     for name in ("feature vpin_60s (flow)", "feature large_trades_10s", "feature range_30s", "rule reversion"):

@@ -131,29 +131,34 @@ class Views:
             raise BadQueryError("types", strange[0], f"take one or more of {', '.join(KINDS)}, with commas between")
         if symbols.strip().lower() in EVERYTHING:
             return Wish(wanted, None), []
-        named = [name.strip() for name in symbols.split(",") if name.strip()]
-        found = {name: self._find(name) for name in named}
+        named = list(dict.fromkeys(name.strip() for name in symbols.split(",") if name.strip()))
+        if not named:
+            raise BadQueryError("symbols", symbols, "try symbols=BTCUSDT,ETHUSDT, or leave it out: all")
         for name in named:
             _check(name)
+        found = self._find_each(named)
         names = frozenset(known or name.upper() for name, known in found.items())
         return Wish(wanted, names), sorted(name.upper() for name, known in found.items() if known is None)
 
     def _tracked(self, symbol: str) -> str:
         """The tracked symbol that is meant, whatever its case. Raises `UnknownSymbolError`."""
-        found = self._find(symbol.strip())
+        wanted = symbol.strip()
+        found = self._find_each([wanted])[wanted]
         if found is None:
-            raise UnknownSymbolError(symbol.strip(), sorted(self.pipeline.symbols))
+            raise UnknownSymbolError(wanted, sorted(self.pipeline.symbols))
         return found
 
-    def _find(self, wanted: str) -> str | None:
+    def _find_each(self, wanted: list[str]) -> dict[str, str | None]:
+        """The tracked symbol that each of these means: as it is written, in capitals, or else in any case.
+
+        All tracked symbols are gone through once at most, however many are asked for.
+        """
         symbols = self.pipeline.symbols
-        for name in (wanted, wanted.upper()):
-            if name in symbols:
-                return name
-        for name in symbols:
-            if name.upper() == wanted.upper():
-                return name
-        return None
+        found = {one: next((name for name in (one, one.upper()) if name in symbols), None) for one in wanted}
+        if None in found.values():
+            by_capitals = {name.upper(): name for name in reversed(list(symbols))}  # the first of several
+            found = {one: name or by_capitals.get(one.upper()) for one, name in found.items()}
+        return found
 
     @property
     def uptime_s(self) -> float:

@@ -120,7 +120,9 @@ class Guard:
             try:
                 watch.running = self
                 return function(), None
-            except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever it is, it is the plug-in's
+            except KeyboardInterrupt:
+                raise  # somebody's Ctrl-C, where nothing else listens to it
+            except BaseException as error:  # noqa: BLE001  # whatever it is, it is the plug-in's; see `describe`
                 return FAILED, error
             finally:
                 watch.running = None
@@ -130,9 +132,9 @@ class Guard:
 
     def _fail(self, error: BaseException, took_ns: int) -> None:
         self.failures += 1
-        self.last_error = f"{type(error).__name__}: {error}"[:_MOST_CHARS]
+        self.last_error = describe(error)
         if self.trace is None:
-            self.trace = "".join(format_exception(error, limit=-5))[-_MOST_CHARS:]
+            self.trace = _printable("".join(format_exception(error, limit=-5)))[-_MOST_CHARS:]
             self.first_error = (" ".join(self.last_error.split())[:_SHORT_CHARS], _place(error))
         self._in_a_row += 1
         self._failed_at.append(self.calls)
@@ -164,6 +166,23 @@ class Guard:
     def _switch_off(self, why: str) -> None:
         if self.why_off is None:
             self.why_off = " ".join(why.split())[:_MOST_CHARS]  # one line, whatever an exception says
+
+
+def describe(error: BaseException) -> str:
+    """Its name and its words, fit for a log and for JSON.
+
+    It may be of any kind: what libraries in Rust raise is no `Exception`, and one may fail to tell its own words.
+    """
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001  # it is the user's class
+        words = "<no words of it can be shown>"
+    return _printable(f"{type(error).__name__}: {words}")[:_MOST_CHARS]
+
+
+def _printable(text: str) -> str:
+    """The same text, with halves of surrogate pairs, which no UTF-8 has, as escapes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _place(error: BaseException) -> str:

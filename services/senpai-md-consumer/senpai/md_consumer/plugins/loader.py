@@ -11,7 +11,7 @@ from typing import Final
 from senpai.md_consumer.features import FEATURES, Feature
 from senpai.md_consumer.plugins.declared import API_VERSION, MARK, FeatureDeclaration, RuleDeclaration
 from senpai.md_consumer.plugins.features import feature_of
-from senpai.md_consumer.plugins.guard import Guard, Limits, Stopwatch
+from senpai.md_consumer.plugins.guard import Guard, Limits, Stopwatch, describe
 from senpai.md_consumer.plugins.loaded import Plugins
 from senpai.md_consumer.plugins.rules import rule_of
 from senpai.md_consumer.rules import RULES, RuleSpec
@@ -112,8 +112,10 @@ class _Loading:
                 self._problem(name, f"it imports {error.name}, which is not installed")
             else:
                 self._problem(name, "there is no such module: run from the folder it is in, or set PYTHONPATH to it")
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a user's module does, it is told in one line
-            self._problem(name, f"it cannot be imported: {type(error).__name__}: {error}{_place(error)}")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever a user's module does, it is told in one line
+            self._problem(name, f"it cannot be imported: {describe(error)}{_place(error)}")
         return None
 
     def _add(self, module: str, name: str, declared: FeatureDeclaration | RuleDeclaration) -> None:
