@@ -52,10 +52,11 @@ def completeness(
 
         known = sorted({*await reader.symbols(schema.trade), *await reader.symbols(schema.quote)} - {SYSTEM})
         symbols = known if symbol is None else [check_symbol(symbol, known)]
-        return [line async for line in report(reader, symbols, span.since, span.until, span.now)]
+        reports = [line async for line in report(reader, symbols, span.since, span.until, span.now)]
+        _show(reports, form)
+        return reports
 
     reports = with_store(settings().read_storage_url(), ask)
-    _show(reports, form)
     if at_least is None:
         return
     below = sum((entry.complete_percent or 0) < at_least for entry in reports)

@@ -73,12 +73,12 @@ def _answer(
     path: Path | None,
     limit: int | None,
 ) -> None:
-    make_parent(path)
 
     async def ask(reader: "Reader") -> int:
         from app.history import questions  # only here, as in common
         from app.storage import schema
 
+        make_parent(path)
         name = check_symbol(symbol, await reader.symbols(schema.trade))
         make = questions.trades if question == "trades" else questions.vwap
         statement: Select[Any] = make(name, span.since, span.until, provider)

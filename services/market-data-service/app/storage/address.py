@@ -1,5 +1,6 @@
 """`STORAGE_URL`: where the rows go, and how to show that to people. Pure."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
@@ -8,7 +9,12 @@ Kind: TypeAlias = Literal["sqlite", "postgresql"]
 
 SCHEMES: Final[dict[str, Kind]] = {"sqlite+aiosqlite": "sqlite", "postgresql+asyncpg": "postgresql"}
 OPTIONS: Final = frozenset({"ssl", "timeout", "command_timeout", "statement_cache_size", "target_session_attrs"})
+NUMBERS: Final[dict[str, type[int] | type[float]]] = {  # of the options; the driver wants no text for them
+    "timeout": float, "command_timeout": float, "statement_cache_size": int,
+}  # fmt: skip
 EXPECTED: Final = "expected a URL like sqlite+aiosqlite:///data/market.db or postgresql+asyncpg://user@host/database"
+
+_WHOLE: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 class BadStorageUrlError(ValueError):
@@ -57,7 +63,9 @@ def parse(url: str) -> Address:
         return Address(kind, text, text, name)
     if not host or not name:
         raise BadStorageUrlError("the host or the database is missing")
-    for option, _value in parse_qsl(parts.query, keep_blank_values=True):
+    for option, value in parse_qsl(parts.query, keep_blank_values=True):
+        if option in NUMBERS and not _WHOLE.fullmatch(value):
+            raise BadStorageUrlError(f"the option {option} is a whole number, as in {option}=10")
         if option not in OPTIONS:
             hint = "write ssl=require" if option == "sslmode" else f"known are {', '.join(sorted(OPTIONS))}"
             raise BadStorageUrlError(f"the option {option[:40]!r} is unknown: {hint}")

@@ -47,6 +47,8 @@ def _trades(events: Sequence[Trade]) -> list[Values]:
     _check_names({*symbols, *providers})
     _check_names({*sides} - {None})
     _check_texts(ids)
+    if not all(ids):
+        raise _UnfitError
     _check_times(times)
     _check_times(received)
     _check_numbers(prices)

@@ -38,7 +38,7 @@ class WriterLock:
         except OSError as error:
             raise StorageError(f"cannot write {str(self.path)!r}: {error.strerror}") from None
         try:
-            _lock(self._file)
+            lock_file(self._file)
         except OSError:
             os.close(self._file)
             raise StorageError(
@@ -56,13 +56,15 @@ class WriterLock:
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(file: int) -> None:
+    def lock_file(file: int) -> None:
+        """Take an open file for this process alone; OSError when another one has it."""
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
 
 else:
     import fcntl
 
-    def _lock(file: int) -> None:
+    def lock_file(file: int) -> None:
+        """Take an open file for this process alone; OSError when another one has it."""
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

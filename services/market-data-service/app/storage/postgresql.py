@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import Table
+from sqlalchemy import Table, make_url
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.storage import retry
-from app.storage.address import Address
+from app.storage.address import NUMBERS, Address
 from app.storage.batch import Tables
 from app.storage.copycsv import OPTIONS, copy_csv
 from app.storage.deletion import delete_exactly
@@ -62,13 +62,16 @@ _INSERT: Final = {table.name: _insert(table) for table in metadata.sorted_tables
 
 def make_engine(address: Address, settings: Mapping[str, str], pool_size: int) -> AsyncEngine:
     """An engine on the server; `settings` are those of PostgreSQL for every connection."""
+    url = make_url(address.url)
+    numbers = {name: kind(str(url.query[name])) for name, kind in NUMBERS.items() if name in url.query}
     return create_async_engine(
-        address.url,
+        url.difference_update_query(numbers),
         pool_size=pool_size,
         max_overflow=0,
         hide_parameters=True,
         connect_args={
             "timeout": CONNECT_S,
+            **numbers,
             "server_settings": {"application_name": "market-data-service", **settings},
         },
     )

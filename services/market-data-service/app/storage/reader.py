@@ -57,7 +57,8 @@ async def open_reader(url: str) -> AsyncIterator[Reader]:
 
     Raises:
         BadStorageUrlError: no store is at such a URL.
-        StorageError: there is none, it cannot be reached, or its schema is not the one of this version.
+        StorageError: there is none, it cannot be reached, its schema is not the one of this version, or, also while it
+            is being read, it cannot answer.
     """
     address = parse(url)
     engine = _engine(address)
@@ -65,14 +66,19 @@ async def open_reader(url: str) -> AsyncIterator[Reader]:
         try:
             async with engine.connect() as connection:
                 state = await connection.run_sync(check)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            why = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
-            raise StorageAwayError(f"cannot read {address}: {why or type(error).__name__}; is it running?") from None
+        except OSError as error:  # a timeout is one, too
+            raise StorageAwayError(f"cannot read {address}: {_why(error)}; is it running?") from None
         if not state.is_usable:
             raise StorageError(f"cannot read {address}: {state.why}")
         yield Reader(engine, address.shown)
+    except SQLAlchemyError as error:
+        raise StorageAwayError(f"cannot read {address}: {_why(error)}") from None
     finally:
         await engine.dispose()
+
+
+def _why(error: Exception) -> str:
+    return " ".join(str(getattr(error, "orig", None) or error).split())[:200] or type(error).__name__
 
 
 def _engine(address: Address) -> AsyncEngine:

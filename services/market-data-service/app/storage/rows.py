@@ -185,19 +185,28 @@ def digest(*parts: bytes) -> int:
 
 
 def _trade(event: Trade) -> Values:
-    ts_event, ts_recv, side = event.ts_event, _integer(event.ts_recv), event.side
+    ts_event, ts_recv = event.ts_event, _integer(event.ts_recv)
+    price, size, side = _exacts[event.price], _exacts[event.size], _name(event.side)
     return (
         texts[event.symbol],
         ts_recv if ts_event is None else _integer(ts_event),
-        _text(event.trade_id),
+        _text(event.trade_id) or _made_id(ts_recv, price, size, side),
         texts[event.provider],
         ts_event,
         ts_recv,
-        _exacts[event.price],
-        _exacts[event.size],
-        None if side is None else texts[side],
+        price,
+        size,
+        side,
         _truth(event.backfill),
     )
+
+
+def _made_id(*content: int | str | None) -> str:
+    """The id of a trade whose producer gives none: `~` and 16 hex digits of its content.
+
+    Without one, all trades of a symbol at the same moment would have the same key, and all but one be duplicates.
+    """
+    return f"~{digest(msgspec.json.encode(content)) & ((1 << 64) - 1):016x}"
 
 
 def _quote(event: Quote) -> Values:

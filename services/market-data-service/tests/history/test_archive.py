@@ -1,6 +1,8 @@
 """The archive against an independent reader (DuckDB) and against what was put into the store."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from app.history.archive import hour as hour_module
 from app.history.archive import parts as parts_module
+from app.history.archive import retention as retention_module
 from app.history.archive.errors import DamagedArchiveError, VerificationError
 from app.history.archive.layout import Hour
 from app.history.archive.retention import prune
@@ -301,3 +304,86 @@ async def test_strangers_in_the_archive_are_left_alone(recorded: Any, tmp_path: 
         assert (await keep_nothing(store, tmp_path)).rows == 0
         assert (await run(store, tmp_path)).hours == 1
     assert (folder / "notes.txt").read_text() == "mine"
+
+
+async def test_as_many_late_rows_as_were_deleted_are_archived_before_they_go(recorded: Any, tmp_path: Path) -> None:
+    late = [
+        Trade("binance", "BTCUSDT", START + 9 * HOUR, "1", "1", trade_id=f"late{n}", ts_event=START + n, backfill=True)
+        for n in range(10)
+    ]
+    async with recorded() as store:
+        await store.put(trades(10))
+        await run(store, tmp_path)
+        assert (await keep_nothing(store, tmp_path)).rows == 10
+        await store.put(late)  # the count is that of the rows that are gone
+        assert (await keep_nothing(store, tmp_path)).rows == 0
+        assert (await run(store, tmp_path)).rows == 20
+        assert (await keep_nothing(store, tmp_path)).rows == 10
+        assert (await keep_nothing(store, tmp_path)).rows == 0
+    assert len(ask(tmp_path, "SELECT DISTINCT trade_id FROM ARCHIVE")) == 20
+
+
+@pytest.mark.parametrize("trouble", ["unreadable", "of another hour", "missing"])
+async def test_an_hour_that_nobody_vouches_for_any_more_is_not_written_over(
+    recorded: Any, tmp_path: Path, trouble: str
+) -> None:
+    hour = Hour("trade", START)
+    late = Trade("binance", "BTCUSDT", START + 9 * HOUR, "1", "1", trade_id="late", ts_event=START + 7, backfill=True)
+    async with recorded() as store:
+        await store.put([*trades(10), *trades(10, START + HOUR)])
+        await run(store, tmp_path)
+        await keep_nothing(store, tmp_path, before=START + HOUR)
+        if trouble == "missing":
+            (tmp_path / hour.verified).unlink()
+        else:
+            other = (tmp_path / Hour("trade", START + HOUR).verified).read_bytes()
+            (tmp_path / hour.verified).write_bytes(b"{" if trouble == "unreadable" else other)
+        await store.put([late])
+        with pytest.raises(DamagedArchiveError, match="may hold what the store has no more"):
+            await run(store, tmp_path)
+    assert len(ask(tmp_path, "SELECT ts FROM ARCHIVE")) == 20
+
+
+async def test_who_vouches_for_another_hour_lets_nothing_be_deleted(recorded: Any, tmp_path: Path) -> None:
+    async with recorded() as store:
+        await store.put([*trades(10), *trades(10, START + HOUR)])
+        await run(store, tmp_path, until=START + HOUR)
+        first, second = Hour("trade", START), Hour("trade", START + HOUR)
+        for name, copy in ((first.verified, second.verified), (first.part(0), second.folder + "/16-0.parquet")):
+            if name != copy:
+                (tmp_path / copy).write_bytes((tmp_path / name).read_bytes())
+        assert (await keep_nothing(store, tmp_path)).rows == 10
+        assert await stored_rows(store) == 10
+
+
+async def test_what_was_deleted_is_not_read_again_every_hour(
+    recorded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recorded() as store:
+        await store.put(trades(10))
+        await run(store, tmp_path)
+        await keep_nothing(store, tmp_path)
+        monkeypatch.setattr(retention_module, "is_intact", lambda *_: pytest.fail("the archive is read once more"))
+        assert (await keep_nothing(store, tmp_path)).rows == 0
+
+
+async def test_two_runs_at_a_time_are_one_too_many(recorded: Any, tmp_path: Path) -> None:
+    class Impatient(Watcher):
+        refusal = ""
+
+        def begin(self, hours: int) -> None:
+            super().begin(hours)
+            command = [sys.executable, "-m", "app", "archive", "--directory", str(tmp_path)]
+            second = subprocess.run(
+                command, env={**os.environ, "STORAGE_URL": store.url}, capture_output=True, text=True, check=False
+            )
+            assert (second.returncode, second.stdout) == (1, "")
+            Impatient.refusal = second.stderr
+
+    async with recorded() as store:
+        await store.put(trades(10))
+        async with store.read() as reader:
+            await archive(reader, tmp_path, ALL, 0, START + HOUR, Impatient())
+    assert Impatient.refusal.startswith(f"another run is writing to {tmp_path}")
+    assert len(Impatient.refusal.splitlines()) == 1
+    assert len(ask(tmp_path, "SELECT ts FROM ARCHIVE")) == 10

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import random
 import re
 import subprocess
@@ -178,6 +179,30 @@ def test_what_cannot_be_asked_is_told_in_one_line(
     assert (answer.returncode, answer.stdout) == (code, "")
     assert message in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
+
+
+def test_a_file_that_cannot_be_made_is_told_in_one_line(stored: list[Trade], ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    answer = ask("query", "trades", *SPAN, "--format", "csv", "--output", str(tmp_path / "file" / "trades.csv"))
+    assert (answer.returncode, answer.stderr) == (1, f"{tmp_path}/file: File exists\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+@pytest.mark.parametrize(
+    "command",
+    [("query", "trades", *SPAN), ("completeness", "--since", "2025-11-24T16:00", "--until", "2025-11-24T17:00")],
+)
+def test_a_full_disk_behind_the_output_is_told_in_one_line(
+    stored: list[Trade], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/market.db"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "app", *command],
+            cwd=SERVICE, env={**os.environ, "STORAGE_URL": url}, stdout=full, stderr=subprocess.PIPE, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "output: No space left on device\n")
 
 
 def test_without_a_store(ask: Ask, tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ def test_the_two_engines_are_understood(url: str, kind: str, path: str) -> None:
         "postgresql+asyncpg://me:can ary@host/market",
         "postgresql+asyncpg://me:canary@host/market?sslmode=require",
         "postgresql+asyncpg://me:canary@host/market?ssl=require&application_name=canary",
+        "postgresql+asyncpg://me:canary@host/market?statement_cache_size=canary",
+        "postgresql+asyncpg://me:canary@host/market?timeout=",
     ],
 )
 def test_anything_else_is_refused_with_both_forms_and_without_the_password(url: str) -> None:

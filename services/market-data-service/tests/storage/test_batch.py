@@ -41,7 +41,13 @@ def quote(origin: dict[str, Any], number: Any) -> Any:
     return st.builds(Quote, **origin, bid=number, bid_size=number, ask=number, ask_size=number)
 
 
-fine = trade(usual, plain_numbers, st.text("09af-", max_size=9), st.sampled_from(["buy", "sell", None]), st.booleans())
+fine = trade(
+    usual,
+    plain_numbers,
+    st.text("09af-", min_size=1, max_size=9),
+    st.sampled_from(["buy", "sell", None]),
+    st.booleans(),
+)
 fine |= quote(usual, plain_numbers)
 awkward = trade(unusual, numbers, names, names, st.sampled_from([True, 1, None])) | quote(unusual, numbers)
 

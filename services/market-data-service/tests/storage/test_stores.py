@@ -64,11 +64,13 @@ AWKWARD = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("column", ["trade_id", "provider"])
 @pytest.mark.parametrize("together", [True, False])
 async def test_a_text_is_read_back_as_it_was_alone_and_among_others(
-    place: Any, writing: Any, trades: Any, together: bool
+    place: Any, writing: Any, trades: Any, together: bool, column: str
 ) -> None:
-    events = [trades(1, first=i, trade_id=text)[0] for i, text in enumerate(AWKWARD)]
+    awkward = [text for text in AWKWARD if text or column != "trade_id"]  # an empty id is made into one
+    events = [trades(1, first=i, **{column: text})[0] for i, text in enumerate(awkward)]
     async with writing(place) as w:
         for event in events:
             await w.put(event)
@@ -76,7 +78,7 @@ async def test_a_text_is_read_back_as_it_was_alone_and_among_others(
                 await w.settled()
         await w.settled()
         assert w.writer.account.stored == len(events)
-    assert [text for (text,) in await place.ask("SELECT trade_id FROM trade ORDER BY ts")] == AWKWARD
+    assert [text for (text,) in await place.ask(f"SELECT {column} FROM trade ORDER BY ts")] == awkward
 
 
 async def test_ids_that_are_no_numbers_break_no_report(place: Any, writing: Any, trades: Any) -> None:
@@ -109,6 +111,28 @@ async def test_a_second_delivery_changes_nothing_and_is_counted(
         account = w.writer.account
         assert (account.stored, account.duplicates, account.quarantined) == (len(events) + 10, len(events), 0)
     assert await place.count("trade") == 1_511
+
+
+async def test_trades_of_one_moment_without_an_id_are_not_taken_for_each_other(
+    place: Any, writing: Any, trades: Any
+) -> None:
+    first = trades(1)[0]
+    others: list[dict[str, Any]] = [
+        {"price": "2.5"},
+        {"size": "7"},
+        {"side": "sell" if first.side == "buy" else "buy"},
+        {"ts_recv": 99},
+    ]
+    nameless = [msgspec.structs.replace(first, trade_id="", **change) for change in ({}, *others)]
+    async with writing(place) as w:
+        await w.put(*nameless, *trades(5, first=10))
+        await w.settled()
+        await w.put(*nameless)
+        await w.settled()
+        account = w.writer.account
+        assert (account.stored, account.duplicates) == (10, 5)
+    ids = {text for (text,) in await place.ask("SELECT trade_id FROM trade WHERE trade_id LIKE '~%'")}
+    assert sorted(map(len, ids)) == [17] * 5
 
 
 async def test_a_duplicate_within_one_batch_is_stored_once(place: Any, writing: Any, trades: Any) -> None:

@@ -1,9 +1,32 @@
 """Files that are there completely or not at all, also after a crash."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from app.history.archive.layout import WRITING
+from app.history.archive.errors import ArchiveError
+from app.history.archive.layout import LOCK, WRITING
+from app.storage.files import lock_file
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Make the folder, and keep other runs out of it: two would number their files alike, and clear up each other's.
+
+    Raises:
+        ArchiveError: another run is at work.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    lock = os.open(root / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            lock_file(lock)
+        except (BlockingIOError, PermissionError):  # the second is what Windows says
+            raise ArchiveError(f"another run is writing to {root}: let it end, then start this one again") from None
+        yield
+    finally:
+        os.close(lock)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

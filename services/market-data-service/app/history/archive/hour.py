@@ -13,7 +13,16 @@ from app.history.archive.errors import DamagedArchiveError
 from app.history.archive.layout import VERIFIED, Hour
 from app.history.archive.parts import Parts
 from app.history.archive.tables import ARCHIVED
-from app.history.archive.verified import Verified, is_intact, read_verified, remove_others, write_verified
+from app.history.archive.verified import (
+    Verified,
+    is_intact,
+    is_pruned,
+    is_unaccounted,
+    read_verified,
+    remove_others,
+    unmark_pruned,
+    write_verified,
+)
 from app.storage.reader import Reader
 
 BATCH_ROWS: Final = 20_000
@@ -49,11 +58,12 @@ async def archive_hour(
         DamagedArchiveError: what had been verified is no longer there, so nothing may be written over it.
         VerificationError: what was read back is not what was written.
     """
+    pruned = is_pruned(root, hour)  # asked before the rows are counted: what is deleted from here on is marked anew
     stored = await count_stored(reader, hour, symbols)
     before = read_verified(root, hour)
     if before is not None:
         remove_others(root, hour, before.files)
-        if not stored or before.stored == stored:
+        if not stored or (before.stored == stored and not pruned):
             return None
         if not is_intact(root, hour, before):
             raise DamagedArchiveError(
@@ -61,6 +71,11 @@ async def archive_hour(
                 f"restore it, or delete {hour.name}{VERIFIED} and the hour's files to archive what the store has"
             )
     elif stored:
+        if is_unaccounted(root, hour):
+            raise DamagedArchiveError(
+                f"{root / hour.folder}: {hour.name}{VERIFIED} is missing or cannot be read, and the hour's files may "
+                f"hold what the store has no more; restore it, or move the files of hour {hour.name} elsewhere"
+            )
         remove_others(root, hour, [])
     else:
         return None
@@ -78,6 +93,8 @@ async def archive_hour(
         archived[symbol] = rows
     verified = Verified(hour.type, str(hour), parts.finish(), archived, stored)
     write_verified(root, hour, verified)
+    if pruned:
+        unmark_pruned(root, hour)
     remove_others(root, hour, verified.files)
     return verified
 

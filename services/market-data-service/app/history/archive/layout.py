@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 from app.history.times import HOUR_NS, BadTimeError, floor_hour, parse_time, show_time
 
 VERIFIED: Final = ".verified"
+PRUNED: Final = ".pruned"
+LOCK: Final = "lock"  # of the archive's folder, held by the run that writes
 WRITING: Final = ".tmp"
 _VERIFIED_NAME: Final = re.compile(r"type=(\w+)/date=(\d{4}-\d{2}-\d{2})/(\d{2})\.verified", re.ASCII)
 
@@ -34,6 +36,10 @@ class Hour(NamedTuple):
     @property
     def verified(self) -> str:
         return f"{self.folder}/{self.name}{VERIFIED}"
+
+    @property
+    def pruned(self) -> str:
+        return f"{self.folder}/{self.name}{PRUNED}"
 
     def part(self, number: int) -> str:
         """One of the hour's files: a big hour has several, in order."""

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Table
 
 from app.history.archive.tables import ARCHIVED
-from app.history.archive.verified import is_intact, read_verified, verified_hours
+from app.history.archive.verified import is_intact, is_pruned, mark_pruned, read_verified, verified_hours
 from app.history.times import HOUR_NS
 from app.storage.store import WriteError
 
@@ -35,13 +35,14 @@ async def prune(root: Path, delete: Delete, before_ns: int) -> Pruned:
     """Delete the rows of every verified hour that ended by `before_ns`.
 
     The files are read once more before; a symbol's rows go only if the store has exactly as many of them as were
-    compared with the archive, so a row that came later keeps its hour until it has been archived, too.
+    compared with the archive, so a row that came later keeps its hour until it has been archived, too. An hour that was
+    deleted once is not looked at again before `archive` has seen to what came of it since.
     """
     rows = hours = kept = 0
     for hour in verified_hours(root):
         archived = ARCHIVED.get(hour.type)
         verified = read_verified(root, hour)
-        if hour.stop_ns > before_ns or archived is None or verified is None:
+        if hour.stop_ns > before_ns or archived is None or verified is None or is_pruned(root, hour):
             continue
         if not await asyncio.to_thread(is_intact, root, hour, verified):
             log.error(
@@ -49,6 +50,7 @@ async def prune(root: Path, delete: Delete, before_ns: int) -> Pruned:
             )
             kept += 1
             continue
+        mark_pruned(root, hour)
         deleted = 0
         for symbol, expected in verified.stored.items():
             deleted += await delete(archived.table, symbol, hour.start_ns, hour.stop_ns, expected)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from app.history.archive.files import alone
 from app.history.archive.hour import archive_hour
 from app.history.archive.layout import Hour, hours
 from app.history.archive.tables import ARCHIVED
@@ -64,8 +65,16 @@ async def archive(
     """Archive every whole hour of these tables with `since_ns <= hour < until_ns`.
 
     Raises:
+        ArchiveError: another run is at work in this folder.
         DamagedArchiveError, VerificationError: see `archive_hour`; hours done before stay.
     """
+    with alone(root):
+        return await _archive(reader, root, names, since_ns, until_ns, watcher)
+
+
+async def _archive(
+    reader: Reader, root: Path, names: Sequence[str], since_ns: int, until_ns: int, watcher: Watcher
+) -> Outcome:
     symbols = {name: await reader.symbols(ARCHIVED[name].table) for name in names}
     todo = [hour for name in names for hour in await hours_with_rows(reader, name, symbols[name], since_ns, until_ns)]
     todo.sort(key=lambda hour: (hour.start_ns, hour.type))

@@ -34,16 +34,40 @@ class Verified(Struct, frozen=True):
 
 
 def read_verified(root: Path, hour: Hour) -> Verified | None:
-    """What was verified of the hour; None when nothing was, or the file is not one of ours."""
+    """What was verified of the hour; None when nothing was, or the file is not one of ours, or not of this hour."""
     try:
-        return msgspec.json.decode((root / hour.verified).read_bytes(), type=Verified)
+        found = msgspec.json.decode((root / hour.verified).read_bytes(), type=Verified)
     except (OSError, msgspec.DecodeError):
         return None
+    return found if (found.type, found.hour) == (hour.type, str(hour)) else None
 
 
 def write_verified(root: Path, hour: Hour, verified: Verified) -> None:
     """Vouch for the hour, now that everything in it has been compared."""
     write_atomically(root / hour.verified, msgspec.json.format(msgspec.json.encode(verified)))
+
+
+def is_pruned(root: Path, hour: Hour) -> bool:
+    """Whether rows of the hour may have been deleted from the store since it was verified."""
+    return (root / hour.pruned).exists()
+
+
+def mark_pruned(root: Path, hour: Hour) -> None:
+    """Say so, before the first of them goes: as many rows as there were then need not be the same ones any more."""
+    write_atomically(root / hour.pruned, b"")
+
+
+def unmark_pruned(root: Path, hour: Hour) -> None:
+    """What the store has of the hour has been archived and vouched for since."""
+    (root / hour.pruned).unlink(missing_ok=True)
+
+
+def is_unaccounted(root: Path, hour: Hour) -> bool:
+    """Whether there are files that may hold what the store does not, and nobody who vouches for them.
+
+    What an interrupted first run left is none of that: the store has all of it still.
+    """
+    return bool(_parts(root, hour)) and ((root / hour.verified).exists() or is_pruned(root, hour))
 
 
 def verified_hours(root: Path) -> list[Hour]:
