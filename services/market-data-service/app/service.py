@@ -178,9 +178,12 @@ class Service:
                     log.error("service cannot work", why=str(error))  # noqa: TRY400 - it says what to do, a trace would not
                     continue
                 log.exception("service failed", why=f"{type(error).__name__}: {error}", exc_info=error)
-        self.end()
-        if self.store is not None:
-            await _within(DISPOSE_S, self.store.dispose(), "storage did not close in time")
+        self._put_aside()
+        try:
+            if self.store is not None:
+                await _within(DISPOSE_S, self.store.dispose(), "storage did not close in time")
+        finally:
+            log_ledger(self.bus.buffers, self.storage)
         return code
 
     @property
@@ -195,11 +198,14 @@ class Service:
 
     def end(self) -> None:
         """Put aside at once what is still under way, and say what became of every event."""
+        self._put_aside()
+        log_ledger(self.bus.buffers, self.storage)
+
+    def _put_aside(self) -> None:
         for outlet in self.outlets:
             if outlet.sink is self.storage:
                 outlet.buffer.give_back(self.storage.surrender())
             outlet.abandon()
-        log_ledger(self.bus.buffers, self.storage)
 
     async def _endless(self, part: Awaitable[None], name: str) -> None:
         """Await a part that ends only when it is told to."""

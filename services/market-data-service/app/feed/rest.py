@@ -7,6 +7,7 @@ close the client for as long as the venue says.
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
@@ -23,7 +24,8 @@ TIMEOUT_S: Final = 20.0
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 RECENT_S: Final = 60.0
 MAX_DIGITS: Final = 12
-REFUSED_WAIT_S: Final = {429: 60.0, 418: 120.0, 403: 300.0, 451: 300.0}  # when the venue does not say how long
+# When the venue does not say how long: Bybit's 403 asks for ten minutes, and nothing cures a 401 but people.
+REFUSED_WAIT_S: Final = {429: 60.0, 418: 300.0, 401: 300.0, 403: 600.0, 451: 300.0}
 
 _log = structlog.get_logger()
 
@@ -63,6 +65,7 @@ class Rest:
         """
         self.requests = 0
         self.errors = 0
+        self._failing = False  # the last request failed
         self._base_url = base_url.rstrip("/")
         self._clock = clock
         self._budget = TokenBucket(weight_per_min, 60.0)
@@ -86,14 +89,11 @@ class Rest:
     async def get(self, fetch: Fetch) -> tuple[bytes, int]:
         """Return the body and when it was received (wall-clock ns), however often that takes."""
         while True:
-            try:
+            with suppress(RestError):
                 return await self.get_once(fetch)
-            except RestError as error:
-                if self.errors == 1:
-                    _log.warning("REST request failed; trying again", topic=fetch.topic, why=str(error))
 
     async def get_once(self, fetch: Fetch) -> tuple[bytes, int]:
-        """Try once.
+        """Try once. The first failure after a success is told, and every one that closes the client for a while.
 
         Raises:
             RestError: no 2xx answer came.
@@ -104,12 +104,20 @@ class Rest:
             await self._admission(fetch.weight)
             self.requests += 1
             try:
-                return await self._request(fetch.path)
+                answer = await self._request(fetch.path)
             except RestError as error:
                 self.errors += 1
                 if not (fetch.optional and error.status == HTTPStatus.FORBIDDEN):
-                    self._closed_until = max(self._closed_until, self._now() + error.wait_s)
+                    self._failed(fetch, error)
                 raise
+            self._failing = False
+            return answer
+
+    def _failed(self, fetch: Fetch, error: RestError) -> None:
+        if error.wait_s or not self._failing:
+            _log.warning("REST request failed", topic=fetch.topic, why=str(error), nothing_asked_for_s=error.wait_s)
+        self._failing = True
+        self._closed_until = max(self._closed_until, self._now() + error.wait_s)
 
     async def _request(self, path: str) -> tuple[bytes, int]:
         if self._session is None:

@@ -40,12 +40,17 @@ def describe_health(parts: Parts, now_ns: int) -> dict[str, Any]:
     `notices` are worth knowing and do no harm yet.
     """
     ages = _event_ages(parts, now_ns)
-    reasons = list(_reasons(parts, ages))
+    closed = parts.liveness.between_sessions(parts.liveness.active, now_ns)
+    reasons = list(_reasons(parts, ages, closed=closed))
     link = parts.link
     return {
         "status": "stopping" if parts.stopping else "not_ready" if reasons else "ready",
         "reasons": reasons,
-        "notices": [*_notices(parts.bus), *_notices_of_storage(parts.storage)],
+        "notices": [
+            *_notices_of_the_market(parts, closed=closed),
+            *_notices(parts.bus),
+            *_notices_of_storage(parts.storage),
+        ],
         "active": parts.liveness.active,
         "providers": {
             name: {
@@ -81,11 +86,11 @@ def describe_health(parts: Parts, now_ns: int) -> dict[str, Any]:
     }
 
 
-def _reasons(parts: Parts, ages: Mapping[str, float | None]) -> Iterator[str]:
+def _reasons(parts: Parts, ages: Mapping[str, float | None], *, closed: bool) -> Iterator[str]:
     if parts.stopping:
         yield "the service is stopping"
     yield from _reasons_of_the_active(parts)
-    if all(age is None for age in ages.values()):
+    if not closed and all(age is None for age in ages.values()):
         yield "no market data has come yet"
     if parts.link is not None and not parts.link.connected:
         yield f"not connected to NATS at {parts.nats_url}; events are kept and it keeps trying"
@@ -96,6 +101,11 @@ def _reasons(parts: Parts, ages: Mapping[str, float | None]) -> Iterator[str]:
             yield f"the buffer of the sink {buffer.name!r} is full: sockets are not read until it has room"
         elif buffer.saturated:
             yield f"memory and disk are full for the sink {buffer.name!r}: events for it are dropped and counted"
+
+
+def _notices_of_the_market(parts: Parts, *, closed: bool) -> Iterator[str]:
+    if closed:
+        yield f"{parts.liveness.active}: outside the regular session of its market, where no data is missed"
 
 
 def _notices(bus: Bus) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from app.liveness.active import Doors
+from app.liveness.calendar import expects_data
 from app.liveness.failover import FailoverManager, RefusedError, Role, State, Switch
 from app.liveness.health import LAG_OVER_S, Verdict
 from app.liveness.provider_watch import FeedView, LivenessOptions, ProviderWatch
@@ -96,6 +97,10 @@ class Liveness:
         """What the detectors have found: that a connection is not there, or that no market data comes on it."""
         watch = self.watches.get(name)
         return None if watch is None else watch.monitor.silence()
+
+    def between_sessions(self, name: str, wall_ns: int) -> bool:
+        """True while the market of a provider keeps no regular session, so that no data is missed."""
+        return not expects_data(self._markets.get(name, ""), wall_ns)
 
     @property
     def active(self) -> str:

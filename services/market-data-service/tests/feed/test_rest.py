@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from picows import WSUpgradeResponse
+from structlog.testing import capture_logs
 
 from app.feed import Clock, rest
 from app.feed.rest import Rest, RestError, retry_after_s
@@ -46,7 +47,7 @@ async def test_a_body_comes_with_the_time_it_was_received(venue: Any, client: Re
     assert (client.requests, client.errors) == (1, 0)
 
 
-@pytest.mark.parametrize(("status", "header", "wait_s"), [(429, "33", 33.0), (418, None, 120.0), (403, "soon", 300.0)])
+@pytest.mark.parametrize(("status", "header", "wait_s"), [(429, "33", 33.0), (418, None, 300.0), (403, "soon", 600.0)])
 async def test_while_the_venue_wants_to_be_left_alone_nothing_is_asked(
     venue: Any, client: Rest, time: VirtualTime, status: int, header: str | None, wait_s: float
 ) -> None:
@@ -61,9 +62,9 @@ async def test_while_the_venue_wants_to_be_left_alone_nothing_is_asked(
 
 async def test_what_is_not_offered_costs_nothing_else(venue: Any, client: Rest, time: VirtualTime) -> None:
     venue.rest["/api/v3/depth"] = venue.refuse(403)
-    with pytest.raises(RestError) as refusal:
+    with pytest.raises(RestError) as refusal, capture_logs() as logs:
         await client.get_once(Fetch("/api/v3/depth?symbol=X", "X", 50, optional=True))
-    assert refusal.value.status == 403
+    assert (refusal.value.status, logs) == (403, [])
     venue.rest["/api/v3/depth"] = lambda query: {}
     await client.get(Fetch("/api/v3/depth?symbol=Y", "Y", 50))
     assert time.waits == []
@@ -83,6 +84,17 @@ async def test_a_failing_request_is_repeated_ever_more_slowly_until_it_succeeds(
     await client.get(FETCH)
     assert time.waits == pytest.approx([0.25, 0.5, 1, 2, 4, 8])
     assert client.errors == 6
+
+
+async def test_each_outage_is_told_once_and_each_ban_with_its_length(venue: Any, client: Rest) -> None:
+    answers = iter([500, 500, 200, 500, 418, 418, 200])
+    venue.rest["/api/v3/depth"] = lambda query: {} if (status := next(answers)) == 200 else venue.refuse(status)()
+    with capture_logs() as logs:
+        await client.get(FETCH)
+        await client.get(FETCH)
+    told = [(entry["why"].split(" from")[0], entry["nothing_asked_for_s"]) for entry in logs]
+    assert told == [("HTTP 500", 0.0), ("HTTP 500", 0.0), ("HTTP 418", 300.0), ("HTTP 418", 300.0)]
+    assert {(entry["event"], entry["topic"]) for entry in logs} == {("REST request failed", "X")}
 
 
 async def test_one_topics_trouble_does_not_slow_another(venue: Any, client: Rest, time: VirtualTime) -> None:
@@ -150,7 +162,14 @@ SAID: list[tuple[int, str | None, float]] = [
     (500, "5", 0.0),
     (200, "5", 0.0),
 ]
-NOT_SAID = [(429, None, 60.0), (418, "-1", 120.0), (451, "", 300.0), (429, "Fri, 31 Dec 2027 23:59:59 GMT", 60.0)]
+NOT_SAID = [
+    (429, None, 60.0),
+    (418, "-1", 300.0),
+    (401, None, 300.0),
+    (403, None, 600.0),
+    (451, "", 300.0),
+    (429, "Fri, 31 Dec 2027 23:59:59 GMT", 60.0),
+]
 
 
 @pytest.mark.parametrize(("status", "header", "expected"), SAID + NOT_SAID)

@@ -25,7 +25,7 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
 
 class Room:
-    def __init__(self, providers: tuple[str, ...], orders: OrderRules, host: str) -> None:
+    def __init__(self, providers: tuple[str, ...], orders: OrderRules, host: str, markets: dict[str, str]) -> None:
         self.shut = False
         self.bus = Bus(lambda _saturated: None)
         self.buffer = self.bus.attach("nats", self.take, 10)
@@ -34,7 +34,7 @@ class Room:
         self.feed = self.feeds[providers[0]]
         self.connection = self.feed.connections[0]
         self.mono_ns = 0
-        self.liveness = Liveness(self.feeds, self.doors, LivenessOptions(), self.mono_ns)
+        self.liveness = Liveness(self.feeds, self.doors, LivenessOptions(), self.mono_ns, markets=markets)
         self.link = Link(LinkOptions(url="nats://user:canary@127.0.0.1:1", name="test"))
         registry = make_registry(
             ServiceCollector(SYMBOLS, self.bus, self.feeds, self.liveness, self.link, lambda: 0.001)
@@ -76,8 +76,13 @@ def make_room() -> Callable[..., Any]:
     """`async with make_room("binance", "bybit") as room:`; the first provider is the primary."""
 
     @contextlib.asynccontextmanager
-    async def make(*providers: str, orders: OrderRules | None = None, host: str = "127.0.0.1") -> AsyncIterator[Room]:
-        room = Room(providers or ("binance",), orders or OrderRules(), host)
+    async def make(
+        *providers: str,
+        orders: OrderRules | None = None,
+        host: str = "127.0.0.1",
+        markets: dict[str, str] | None = None,
+    ) -> AsyncIterator[Room]:
+        room = Room(providers or ("binance",), orders or OrderRules(), host, markets or {})
         serving = asyncio.create_task(room.server.run_until_stopped())
         try:
             yield room

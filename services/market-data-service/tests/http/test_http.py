@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.bus import NATS
 from app.feed import ConnectionState
-from app.http import BadHostError, PortTakenError, describe_bus, listen
+from app.http import BadHostError, PortTakenError, describe_bus, describe_health, listen
 from app.journal import Journal
 from md_contract.events import EVENT_TYPES, Quote, Trade
 
@@ -55,6 +56,19 @@ async def test_each_reason_for_not_being_ready_is_said_in_plain_words(room: Any)
         "the buffer of the sink 'nats' is full: sockets are not read until it has room",
     ]
     assert body["bus"] == {"saturated": True, "fill_ratio": {"nats": 1.2}, "on_disk": {}}
+
+
+async def test_between_sessions_nothing_is_missing_and_a_notice_says_so(make_room: Any) -> None:
+    sunday = int(datetime(2026, 11, 22, 17, tzinfo=UTC).timestamp()) * 10**9
+    async with make_room(markets={"binance": "us_equity"}) as room:
+        body = describe_health(room.parts, sunday)
+        assert (body["status"], body["reasons"]) == ("ready", [])
+        assert body["notices"] == ["binance: outside the regular session of its market, where no data is missed"]
+        monday = describe_health(room.parts, sunday + 24 * 3_600 * 10**9)
+        assert (monday["status"], monday["reasons"]) == ("not_ready", ["no market data has come yet"])
+        assert monday["notices"] == []
+        room.connection.state = ConnectionState.WAITING
+        assert describe_health(room.parts, sunday)["reasons"] == ["not connected to binance; it keeps trying"]
 
 
 async def test_events_on_disk_are_a_notice_and_a_full_disk_is_a_reason(room: Any, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class Process:
             self._changed.set()
         self._changed.set()
 
-    async def said(self, event: str, timeout_s: float = 15) -> dict[str, Any]:
+    async def said(self, event: str, timeout_s: float = 50) -> dict[str, Any]:
         """Wait for a log line with this event name."""
         async with asyncio.timeout(timeout_s):
             while True:
@@ -53,7 +53,7 @@ class Process:
         async with aiohttp.ClientSession() as client, client.get(base + path) as answer:
             return answer.status, await (answer.json() if answer.content_type == "application/json" else answer.text())
 
-    async def health(self, status: str, timeout_s: float = 15) -> dict[str, Any]:
+    async def health(self, status: str, timeout_s: float = 50) -> dict[str, Any]:
         """Wait until /health says so."""
         body: dict[str, Any] = {}
         try:
@@ -65,7 +65,7 @@ class Process:
             raise AssertionError(f"never {status!r}, last: {body}") from None
         return body
 
-    async def queued(self, event_type: str, at_least: int, timeout_s: float = 15) -> None:
+    async def queued(self, event_type: str, at_least: int, timeout_s: float = 50) -> None:
         """Wait until /bus-stats says so."""
         async with asyncio.timeout(timeout_s):
             while True:
@@ -74,7 +74,7 @@ class Process:
                     return
                 await asyncio.sleep(0.02)
 
-    async def spilled(self, at_least: int, timeout_s: float = 15) -> dict[str, Any]:
+    async def spilled(self, at_least: int, timeout_s: float = 50) -> dict[str, Any]:
         """Wait until /bus-stats says so of all types together; return it."""
         async with asyncio.timeout(timeout_s):
             while True:
@@ -86,7 +86,7 @@ class Process:
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
-    async def ended(self, timeout_s: float = 15) -> int:
+    async def ended(self, timeout_s: float = 50) -> int:
         """Wait for the end; return the exit code."""
         async with asyncio.timeout(timeout_s):
             code = await self.process.wait()

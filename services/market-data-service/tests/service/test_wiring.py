@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from app import service
 from app.http import listen
 from app.providers import PROVIDERS
 from app.providers.binance import Binance
 from app.service import Service
 from app.settings import BadSettingsError, Settings, load
+from app.storage.opening import open_store
 
 
 @pytest.fixture
@@ -55,18 +58,36 @@ def test_a_symbol_the_provider_refuses_is_told_with_its_reason(listener: Any, mo
 async def test_a_part_that_dies_ends_the_service_with_code_1_and_the_ledger(
     end: str, listener: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = Service(settings(), listener)
+    part = Service(settings(), listener)
 
     async def die() -> None:
         await asyncio.sleep(0)
         if end == "raises":
             raise OSError("no more sockets")
 
-    monkeypatch.setattr(service.feeds["binance"], "run", die)
+    monkeypatch.setattr(part.feeds["binance"], "run", die)
     with capture_logs() as logs:
         async with asyncio.timeout(5):
-            assert await service.run() == 1
+            assert await part.run() == 1
     assert [entry["event"] for entry in logs] == ["service failed", "ledger"]
     assert {"raises": "OSError: no more sockets", "returns": "RuntimeError: feed binance ended by itself"}[end] == logs[
         0
     ]["why"]
+
+
+async def test_the_ledger_is_the_last_word_also_when_the_database_engine_does_not_close(
+    listener: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_store(f"sqlite+aiosqlite:///{tmp_path}/market.db")
+    part = Service(settings(), listener, store)
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(store, "dispose", hang)
+        patched.setattr(service, "DISPOSE_S", 0.01)
+        part.request_stop()
+        assert await part.run() == 0
+    await store.dispose()
+    assert [entry["event"] for entry in logs][-3:] == ["storage did not close in time", "ledger", "ledger"]
