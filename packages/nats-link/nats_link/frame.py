@@ -21,6 +21,11 @@ def head_and_sizes(subject: bytes, reply: bytes, headers: bytes, payload: bytes)
     return b"PUB %b" % addressed, b"%d\r\n" % len(payload)
 
 
+def plain_frame(subject: bytes, payload: bytes) -> bytes:
+    """Return a whole message without reply subject and headers."""
+    return b"PUB %b %d\r\n%b\r\n" % (subject, len(payload), payload)
+
+
 def acked_frame(subject: bytes, reply: bytes, message_id: bytes, payload: bytes) -> bytes:
     """Return a whole message whose only header is its id, for a stream that knows duplicates by it."""
     length = _BARE + len(message_id)

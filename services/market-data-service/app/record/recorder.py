@@ -26,6 +26,7 @@ from app.storage.store import Store
 from app.storage.writer import Writer
 from nats_link import Link
 from nats_link.jetstream import StreamError, StreamOptions
+from nats_link.jetstream.lock import HeldError
 
 MAX_SUBJECTS: Final = 50_000  # whose `seq` is followed: events and features of some thousand symbols
 CLOSE_LINK_S: Final = 2.0  # the parts of a stop together stay below the 10 s a supervisor waits before it kills
@@ -135,6 +136,9 @@ class Recorder:
         except* Exception as group:
             code = 1
             for error in group.exceptions:
+                if isinstance(error, HeldError):
+                    log.error("recorder cannot work", why=str(error))  # noqa: TRY400 - as below
+                    continue
                 if isinstance(error, StreamError):
                     code = 2  # as the service: with these settings it will never work
                     log.error("recorder cannot work", why=str(error))  # noqa: TRY400 - it says what to do, a trace would not

@@ -3,21 +3,24 @@
 The durable consumer knows the last acknowledged message. What was given out after that and did not come here, because
 the process was killed or the connection cut, would be given out again late, behind younger messages. So the consumer is
 made anew there: all of it comes again in order, and what this run had taken already is passed over by its number.
-From then on this run knows better than the consumer how far it is, and makes it anew at the oldest message that is not
-home, whatever became of the consumer: deleted, or moved on by another process that reads with it.
+From then on this run knows better than the consumer how far it is (`Place`), and makes it anew at the oldest message
+that is not home, whatever became of the consumer: deleted, or moved on by somebody who reads with it. Another recorder
+is not among those: whoever reads holds the consumer's lock, and who cannot have it ends.
 """
 
 import asyncio
+import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-import structlog
-
-from app.record.flight import Flight
 from app.record.intake import Intake
+from app.record.notices import Notices
+from app.record.place import Place
 from nats_link import Link, RequestError
+from nats_link.frame import plain_frame
 from nats_link.jetstream import ApiError, StreamError, StreamOptions, ensure_stream
 from nats_link.jetstream.consumers import (
     Durable,
@@ -31,6 +34,7 @@ from nats_link.jetstream.consumers import (
     stream_state,
 )
 from nats_link.jetstream.live import Live
+from nats_link.jetstream.lock import ConsumerLock, HeldError
 from nats_link.jetstream.pull import ACK
 from nats_link.jetstream.stamp import BadStampError
 from nats_link.jetstream.stream import covers
@@ -41,10 +45,7 @@ RETRY_S: Final = 0.5
 LOOK_EVERY_S: Final = 5.0
 TEND_EVERY_S: Final = 0.02  # so long a message is home and not acknowledged
 SECOND_S: Final = 1.0
-SAY_EVERY_S: Final = 60.0
 SUBJECTS_KEPT: Final = 50_000
-
-log: Final = structlog.get_logger("app")
 
 
 class _OtherReaderError(Exception):
@@ -79,35 +80,25 @@ class StreamReader:
             may_pull: False while the store takes nothing, or what is on disk has to go first.
         """
         self.most = min(MOST, capacity // 2)
-        self.repeated = 0  # deliveries of messages that had been taken
         self.others = 0  # messages of the stream that nobody asked to record
         self._link = link
         self._intake = intake
         self._stream = stream
         self._durable = DurableOptions(durable, stream.name, 2 * self.most, ACK_WAIT_S, "--durable")
+        self._lock = ConsumerLock(link, stream.name, durable, called="--durable", holder=_name())
         self._home = home
         self._may_pull = may_pull
-        self._flight = Flight()
+        self._place = Place()
+        self._notices = Notices(stream.name, durable)
         self._live = Live(link, self, self._note, stream=stream.name, durable=durable, on_irregular=self._on_irregular)
         self._subjects = tuple(subjects)
         self._wanted = lru_cache(SUBJECTS_KEPT)(lambda subject: any(covers(each, subject) for each in subjects))
         self._held: tuple[str, ...] = stream.subjects
-        self._made = ""  # when the stream was; empty: it has not been seen yet
-        self._first_seq = 0  # that the stream had at least, when we began
         self._consumer_made = ""
-        self._taken: int | None = None  # number of the last message; None: where to begin is not known yet
-        self._taken_ns = 0  # when that was stored; 0: it was taken by an earlier run
-        self._given = 0  # number of the last delivery
-        self._trusted = False  # the consumer gives out what follows on what was taken, without leaving out any
-        self._doubts: list[tuple[int, int, int]] = []  # numbers left out that the stream may have
-        self._before = (0, 0)  # what was taken, and when it was stored, before those
+        self._ours = False  # the consumer, on this connection: it may be acknowledged to
         self._connected = asyncio.Event()
         self._woken = asyncio.Event()
         self._broken = False
-        self._why = ""
-        self._is_warned = False
-        self._is_plain = False
-        self._said = -SAY_EVERY_S
         self._stopped = False
         link.listen(self._on_state)
 
@@ -116,6 +107,8 @@ class StreamReader:
 
         Raises:
             StreamError: at the start, when JetStream cannot be used; the text says what to do.
+            HeldError: another recorder reads with the consumer; at the start, or because it came while this one was cut
+                off from NATS, or stopped, for so long that the server gave it up.
         """
         began = False
         while not self._stopped:
@@ -127,11 +120,14 @@ class StreamReader:
                 began = True
                 while not await self._is_broken() and reads:
                     await self._look()
+            except HeldError:
+                if not self._stopped:
+                    raise
             except (StreamError, ApiError, RequestError, BadStampError, _OtherReaderError) as error:
                 if isinstance(error, StreamError) and not began:
                     raise
                 self._live.stop()
-                self._say(str(error))
+                self._notices.waiting(str(error), time.monotonic())
             await asyncio.sleep(RETRY_S)
 
     async def tend(self) -> None:
@@ -146,12 +142,12 @@ class StreamReader:
                 self._live.look()
 
     def acknowledge(self) -> None:
-        """Acknowledge what has come home; nothing while it is in doubt whether some before it was left out."""
-        if self._doubts:
+        """Acknowledge what has come home, as long as the consumer is ours."""
+        if not self._ours:
             return
-        subject = self._flight.due(self._home(self._intake.put))
-        if subject and self._link.post(subject, ACK):
-            self._flight.acknowledged()
+        subject = self._place.due(self._home(self._intake.put))
+        if subject and self._link.put_frame(plain_frame(subject.encode(), ACK)):
+            self._place.acknowledged()
 
     def stop(self) -> None:
         """Take nothing more; what was taken is still acknowledged."""
@@ -166,10 +162,10 @@ class StreamReader:
     def counts(self) -> dict[str, Any]:
         """For the log; `behind` is what is in the stream and not in the store, as far as the server has told."""
         return {
-            "behind": self._live.pending + len(self._flight),
-            "repeated": self.repeated,
+            "behind": self._live.pending + self._place.unacknowledged,
+            "repeated": self._place.repeated,
             "discarded": self._intake.discarded,
-            "unacknowledged": len(self._flight),
+            "unacknowledged": self._place.unacknowledged,
         }
 
     @property
@@ -179,118 +175,88 @@ class StreamReader:
         None while the store takes none: then the pulls that are open run out before the server gives out again what
         it has waited for too long, and the stream keeps everything.
         """
-        return self.most - len(self._flight) if self._may_pull() else 0
+        return self.most - self._place.unacknowledged if self._may_pull() else 0
 
     def take(self, subject: str, seq: int, ts_ns: int, payload: bytes, _newest: bool) -> None:
         """The next message of the stream."""
-        self._given = seq
-        taken = self._taken or 0
-        if seq > taken + 1:
-            self._skip(taken + 1, seq - 1, ts_ns)
-        else:
-            self._trusted = True
-        if seq <= taken:
-            self.repeated += 1
+        place = self._place
+        doubt = place.doubt
+        is_new, gone = place.take(seq, ts_ns)
+        if gone is not None:
+            self._intake.was_discarded(*gone)
+        if place.doubt is not doubt:
+            self._woken.set()
+        if not is_new:
             return
-        self._taken, self._taken_ns = seq, ts_ns
         if self._wanted(subject):
             self._intake.on_stored(subject, payload, ts_ns)
         else:
             self.others += 1
 
-    def _skip(self, first: int, last: int, ts_ns: int) -> None:
-        """These were not given out: the stream has deleted them, or the consumer is not where we left it."""
-        if self._trusted or last < self._first_seq:
-            self._intake.was_discarded(first, last, ts_ns)
-            return
-        if not self._doubts:
-            self._before = (first - 1, self._taken_ns)
-        self._doubts.append((first, last, ts_ns))
-        self._woken.set()
-
     def _note(self, reply: str) -> None:
-        self._flight.note(self._given, self._intake.put, reply)
+        self._place.note(self._intake.put, reply)
 
     async def _begin(self) -> bool:
         """Find out where to go on, and begin there; False when the stream holds nothing that is wanted."""
-        link, name = self._link, self._stream.name
-        report = await ensure_stream(link, self._stream)
+        report = await ensure_stream(self._link, self._stream)
         self._held = tuple(report.config.get("subjects") or ())
-        if not self._holds_any():
+        is_there = any(self.holds(subject) for subject in self._subjects)
+        self._notices.wanted(is_there, self._held)
+        if not is_there:
             return False
-        state = await stream_state(link, name)
+        await self._lock.acquire()
+        state = await stream_state(self._link, self._stream.name)
         if await self._is_anew(state):
             self._forget_stream(state)
         await self._settle()
-        self._made, self._first_seq = state.made, state.first_seq
-        found = await find_durable(link, self._durable)
+        found = await find_durable(self._link, self._durable)
         self._look_for_others(found)
-        if self._taken is None and found is not None and found.floor <= state.last_seq:
-            self._taken = found.floor  # the consumer alone knows where the last run ended
-        durable = await self._at(found, state)
+        self._place.begin(state.made, state.first_seq, state.last_seq, None if found is None else found.floor)
+        durable = await self._at(found)
         if not self._stopped:
-            self._consumer_made, self._trusted = durable.made, False
-            self._given, self._live.pending = durable.delivered, durable.pending
+            self._consumer_made, self._ours = durable.made, self._connected.is_set()
+            self._place.given_up_to(durable.delivered)
+            self._live.pending = durable.pending
             self._live.begin(durable)
-            log.info("reading the stream", stream=name, consumer=self._durable.name, behind=durable.pending)
+            self._notices.reading(durable.pending)
         return True
-
-    def _holds_any(self) -> bool:
-        plain = not any(self.holds(subject) for subject in self._subjects)
-        if plain and not self._is_plain:
-            holds = ",".join(self._held)
-            log.info(
-                "nothing wanted is in the stream", stream=self._stream.name, holds=holds, next="all is heard plainly"
-            )
-        self._is_plain = plain
-        return not plain
 
     async def _is_anew(self, state: StreamState) -> bool:
         """Whether the numbers mean other messages than they did."""
-        if not self._made:
-            return False
-        if state.made != self._made or state.last_seq < (self._taken or 0):
+        place = self._place
+        if place.is_of_other_stream(state.made, state.last_seq):
             return True
-        if not self._taken_ns:
+        if not place.taken_ns:
             return False
-        return await message_time(self._link, self._stream.name, self._taken or 0) not in (None, self._taken_ns)
+        return await message_time(self._link, self._stream.name, place.taken or 0) not in (None, place.taken_ns)
 
     def _forget_stream(self, state: StreamState) -> None:
         """Name what went with the stream that is gone, and begin at the first message of the one there is."""
         unread = self._live.pending
-        log.warning(
-            "the stream was made anew",
-            stream=self._stream.name,
-            deleted_unread=f"at least {unread}",
-            next="all that it holds is read; what was not read of the old one is a row in the table gap",
-        )
-        self._intake.was_deleted(self._doubts[0][0] if self._doubts else (self._taken or 0) + 1, unread)
-        self._flight.forget(after=0)
-        self._taken, self._taken_ns, self._live.pending = max(1, state.first_seq) - 1, 0, 0
-        self._doubts.clear()
+        self._notices.stream_made_anew(unread)
+        self._intake.was_deleted(self._place.stream_is_gone(state.made, state.first_seq), unread)
+        self._live.pending = 0
 
-    async def _at(self, found: Durable | None, state: StreamState) -> Durable:
-        """The consumer, ready to give out the message after the last one taken, or earlier ones.
-
-        Where nobody knows how far it was read, all that the stream holds is read: what was recorded is found there.
-        """
-        if found is not None and found.delivered == self._taken and self._consumer_made in ("", found.made):
+    async def _at(self, found: Durable | None) -> Durable:
+        """The consumer, ready to give out the message after the last one taken, or earlier ones."""
+        if found is not None and found.delivered == self._place.taken and self._consumer_made in ("", found.made):
             return found
-        if self._taken is None:
-            self._taken = max(1, state.first_seq) - 1
         self._live.disconnected()
-        self._flight.forget()
-        start = self._flight.oldest or self._taken + 1
+        self._place.consumer_is_gone()
         if found is not None:
             await remove_consumer(self._link, self._stream.name, self._durable.name)
-        durable = await make_durable(self._link, self._durable, start)
+        durable = await make_durable(self._link, self._durable, self._place.start)
         if durable.delivered_consumer_seq:
-            self._warn_of_others()
+            self._notices.others()
             raise _OtherReaderError("another process has read from the consumer as soon as it was made")
         return durable
 
     async def _look(self) -> None:
         """Ask the server how we stand."""
+        if not await self._lock.is_ours():
+            self._ours = False
+            self._on_irregular("another recorder has taken the consumer")
+            return
         if not await self._settle():
             self._on_irregular("the consumer left out messages that the stream has")
             return
@@ -305,20 +271,16 @@ class StreamReader:
 
     async def _settle(self) -> bool:
         """Find out whether the stream has what was left out; False when it has: then we are back before that."""
-        if not self._doubts:
+        doubt = self._place.doubt
+        if doubt is None:
             return True
-        first, last, _ = self._doubts[0]
-        there = await next_message(self._link, self._stream.name, first)
-        doubts, self._doubts = self._doubts, []
-        if there is None or there > last:
-            self._trusted = True
-            for doubt in doubts:
-                self._intake.was_discarded(*doubt)
-            return True
-        self._taken, self._taken_ns = self._before
-        self._flight.forget(after=self._taken)
-        self._warn_of_others()
-        return False
+        gone = self._place.settle(await next_message(self._link, self._stream.name, doubt.first))
+        if gone is None:
+            self._notices.others()
+            return False
+        for left_out in gone:
+            self._intake.was_discarded(*left_out)
+        return True
 
     async def _is_broken(self) -> bool:
         """Wait for a disturbance, for a while."""
@@ -339,6 +301,8 @@ class StreamReader:
             self._connected.set()
         else:
             self._connected.clear()
+            self._ours = False
+            self._link.withdraw_frames()  # acknowledgements: on the next connection the consumer may be another's
             self._live.disconnected()
             self._break()
 
@@ -346,26 +310,15 @@ class StreamReader:
         self._live.stop()
         self._break()
         if self._live.stolen_times > 1:
-            self._warn_of_others()
-        self._say(why)
+            self._notices.others()
+        self._notices.waiting(why, time.monotonic())
 
     def _look_for_others(self, found: Durable | None) -> None:
-        """Whether the consumer is one that another process has made, or pulls from before we do."""
+        """Whether the consumer is one that another process has made, or pulls from before we do, without the lock."""
         if found is not None and (found.made != self._consumer_made if self._consumer_made else found.waiting):
-            self._warn_of_others()
+            self._notices.others()
 
-    def _warn_of_others(self) -> None:
-        if not self._is_warned:
-            self._is_warned = True
-            log.warning(
-                "another process reads with this consumer",
-                consumer=self._durable.name,
-                next="give each a --durable of its own; until then each reads again what the other was given",
-            )
 
-    def _say(self, why: str) -> None:
-        """To the log: the same thing at most once a minute."""
-        now = time.monotonic()
-        if why != self._why or now - self._said >= SAY_EVERY_S:
-            self._why, self._said = why, now
-            log.warning("waiting for JetStream", why=why, next="trying again by itself")
+def _name() -> str:
+    """For the people who look for who holds the lock."""
+    return f"the recorder on {socket.gethostname()}, process {os.getpid()}"

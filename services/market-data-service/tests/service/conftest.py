@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import nats
 import pytest
+from recorded import Publisher, made
 from stored import Rows
+
+from app.record.recorder import Recorder
+from nats_link.testing import NatsServer
 
 SERVICE = Path(__file__).resolve().parents[2]
 
@@ -130,3 +135,33 @@ def service(tmp_path: Path) -> Callable[..., Any]:
 def rows(tmp_path: Path) -> Rows:
     """The SQLite store of the test."""
     return Rows(tmp_path / "data" / "market.db")
+
+
+@pytest.fixture
+async def publisher(nats_server: NatsServer) -> AsyncIterator[Publisher]:
+    client = await nats.connect(nats_server.url)
+    yield Publisher(client)
+    await client.close()
+
+
+@pytest.fixture
+def recording(nats_server: NatsServer, rows: Rows) -> Callable[..., Any]:
+    """`async with recording() as recorder:` records in this process, and stops in order at the end."""
+
+    @asynccontextmanager
+    async def start(*subjects: str, into: Rows = rows, capacity: int = 1_000) -> AsyncIterator[Recorder]:
+        recorder = await made(nats_server.url, into, *subjects, capacity=capacity)
+        running = asyncio.create_task(recorder.run())
+        try:
+            yield recorder
+        finally:
+            recorder.request_stop()
+            assert await running == 0
+
+    return start
+
+
+@pytest.fixture
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it asks the server every few seconds is asked at once."""
+    monkeypatch.setattr("app.record.stream.LOOK_EVERY_S", 0.1)

@@ -3,66 +3,20 @@
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import nats
 import pytest
-from nats.aio.client import Client
-from nats.js import JetStreamContext
+from recorded import CONSUMER, STREAM, Publisher, holds, locked, made, until
 from stored import Rows
 from structlog.testing import capture_logs
 
-from app.record.recorder import FromStream, Recorder
-from app.storage.opening import open_store
-from md_contract.codec import encode
-from md_contract.events import Quote, Trade
-from md_contract.signals import FeatureVector, Trust
-from md_contract.subjects import event_subject, feature_subject
-from nats_link import Link, LinkOptions
-from nats_link.jetstream import StreamOptions
 from nats_link.testing import NatsServer
 
-NOW = 1_790_000_000_000_000_000
-TRUST = Trust(True, False, False, 1.5, 12, "binance")
-STREAM, CONSUMER = "MD_EVENTS", "market-data-recorder"
 TERMS = re.compile(r"(\d+) received(?: \+ (\d+) recovered)? = (\d+) delivered \+ 0 conflated \+ 0 dropped \+ (\d+) .*")
 
 Service = Callable[..., Any]
-
-
-class Publisher:
-    """Another client, which publishes as the service does and sees what the server knows of the stream."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.jetstream: JetStreamContext = client.jetstream()
-
-    async def send(self, first: int, last: int) -> None:
-        """A trade, a quote and a feature vector of each number."""
-        for number in range(first, last + 1):
-            common: dict[str, Any] = {"provider": "binance", "symbol": "BTCUSDT", "ts_recv": NOW + number}
-            order: dict[str, Any] = {"seq": number, "epoch": 5}
-            trade = Trade(**common, **order, price="1.5", size="2", trade_id=str(number))
-            quote = Quote(**common, **order, bid="1", bid_size="1", ask="2", ask_size="1")
-            features = FeatureVector("BTCUSDT", None, None, NOW + number, {"mid": 1.5}, TRUST, **order)
-            await self.client.publish(event_subject("trade", "BTCUSDT"), encode(trade))
-            await self.client.publish(event_subject("quote", "BTCUSDT"), encode(quote))
-            await self.client.publish(feature_subject("BTCUSDT"), encode(features))
-        await self.client.flush()
-
-    async def reading(self) -> Any:
-        """What the server knows of the recorder's consumer."""
-        return await self.jetstream.consumer_info(STREAM, CONSUMER)
-
-
-@pytest.fixture
-async def publisher(nats_server: NatsServer) -> AsyncIterator[Publisher]:
-    client = await nats.connect(nats_server.url)
-    yield Publisher(client)
-    await client.close()
 
 
 @pytest.fixture
@@ -74,44 +28,6 @@ def recorder(service: Service, nats_server: NatsServer, rows: Rows) -> Service:
         return service("record", "--from-nats", *arguments, **given)
 
     return start
-
-
-async def made(url: str, rows: Rows, *subjects: str, capacity: int = 1_000) -> Recorder:
-    """A recorder as the process makes it."""
-    options = LinkOptions(url=url, name="test", replies=True, reconnect_wait_s=0.01, reconnect_wait_max_s=0.1)
-    jetstream, store = FromStream(StreamOptions(), CONSUMER), await open_store(rows.url)
-    wanted = subjects or ("md.events.>", "senpai.>")
-    return Recorder(Link(options), store, None, subjects=wanted, queue="", capacity=capacity, jetstream=jetstream)
-
-
-@pytest.fixture
-def recording(nats_server: NatsServer, rows: Rows) -> Callable[..., Any]:
-    """`async with recording() as recorder:` records in this process, and stops in order at the end."""
-
-    @asynccontextmanager
-    async def start(*subjects: str, into: Rows = rows, capacity: int = 1_000) -> AsyncIterator[Recorder]:
-        recorder = await made(nats_server.url, into, *subjects, capacity=capacity)
-        running = asyncio.create_task(recorder.run())
-        try:
-            yield recorder
-        finally:
-            recorder.request_stop()
-            assert await running == 0
-
-    return start
-
-
-@pytest.fixture
-def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it asks the server every few seconds is asked at once."""
-    monkeypatch.setattr("app.record.stream.LOOK_EVERY_S", 0.1)
-
-
-async def until(log: list[Any], event: str, times: int = 1) -> None:
-    """Wait until it has been said so often."""
-    async with asyncio.timeout(30):
-        while len([entry for entry in log if entry["event"] == event]) < times:  # noqa: ASYNC110 - a list wakes nobody
-            await asyncio.sleep(0.01)
 
 
 async def stopped(process: Any) -> dict[str, Any]:
@@ -292,24 +208,6 @@ async def test_it_outlives_a_server_that_is_killed_and_a_stream_that_is_deleted(
     assert heard["repeated"] > 0
 
 
-@contextmanager
-def locked(rows: Rows) -> Iterator[None]:
-    """The store takes nothing."""
-    lock = sqlite3.connect(rows.path, isolation_level=None)
-    lock.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        lock.execute("ROLLBACK")
-        lock.close()
-
-
-async def holds(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - counters wake nobody
-            await asyncio.sleep(0.01)
-
-
 @pytest.mark.usefixtures("looks_often")
 async def test_what_goes_with_a_deleted_stream_is_a_row_of_gap_and_what_waits_in_it_is_seen(
     recording: Callable[..., Any], publisher: Publisher, rows: Rows
@@ -320,7 +218,11 @@ async def test_what_goes_with_a_deleted_stream_is_a_row_of_gap_and_what_waits_in
             await publisher.send(1, 10)
             await rows.until("quote", 10)
             with locked(rows):
-                await publisher.send(11, 1_000)
+                await publisher.send(11, 200)
+                async with asyncio.timeout(60):
+                    while recorder.reader.room or (await publisher.reading()).num_waiting:  # noqa: ASYNC110
+                        await asyncio.sleep(0.02)
+                await publisher.send(201, 1_000)  # nothing comes any more that tells of these
                 await holds(lambda: recorder.reader.counts()["behind"] == 2 * 990)
                 await publisher.jetstream.delete_stream(STREAM)
                 await until(log, "the stream was made anew")
@@ -395,27 +297,6 @@ async def test_a_consumer_that_another_process_moved_on_is_put_back(
             await rows.until("quote", 1_000)
     assert rows.trades() == list(range(1, 1_001))
     assert rows.count("gap") == 0, "the stream has deleted nothing"
-
-
-@pytest.mark.usefixtures("looks_often")
-async def test_two_that_read_with_one_consumer_say_so_and_the_one_that_is_left_has_everything(
-    recording: Callable[..., Any], publisher: Publisher, rows: Rows, tmp_path: Path
-) -> None:
-    others = Rows(tmp_path / "other" / "market.db")
-    with capture_logs() as log:
-        async with recording() as one:
-            async with recording(into=others) as other:
-                await until(log, "reading the stream", 2)
-                for first in range(1, 2_000, 100):
-                    await publisher.send(first, first + 99)
-                await until(log, "another process reads with this consumer", 1)
-            await rows.until("quote", 2_000)
-    assert rows.trades() == list(range(1, 2_001))
-    assert (rows.count("gap"), others.count("gap")) == (0, 0), "the stream has deleted nothing"
-    assert (one.intake.discarded, other.intake.discarded) == (0, 0)
-    warned = [entry for entry in log if entry["event"] == "another process reads with this consumer"]
-    assert 1 <= len(warned) <= 2, "once each"
-    assert "--durable" in warned[0]["next"]
 
 
 async def test_without_jetstream_it_ends_at_once_and_says_what_to_do(rows: Rows) -> None:
