@@ -39,7 +39,7 @@ class DurableLane(Generic[M]):
         Args:
             accounts: by type of event.
             journal: None: memory alone.
-            capacity: events that the whole buffer may have in memory.
+            capacity: events that the whole buffer may have in memory, at least 4.
             on_failure: told of an event that cannot be written because of what it holds; it is dropped.
             settled: how many of the events that the sink took it has brought home, in the order in which it took them;
                 None: all.
@@ -48,7 +48,7 @@ class DurableLane(Generic[M]):
         self.gone = 0
         self._accounts = accounts
         self._journal = journal
-        self._batch = min(READ_BATCH if settled is None else SETTLED_BATCH, max(1, capacity // 4))
+        self._batch = min(READ_BATCH if settled is None else SETTLED_BATCH, capacity // 4)
         self._settled = settled
         self._on_failure = on_failure
         self._given_back: deque[M] = deque()

@@ -70,7 +70,7 @@ class Folder:
             OSError
         """
         with os.fdopen(os.open(self.file(number, done), os.O_RDONLY | _NO_LINKS), "rb") as file:
-            return file.read() if size is None else file.read(size)
+            return file.read(size)
 
     def take_up(self, number: int, done: int) -> tuple[int, int, bool]:
         """Cut off what was not written to its end: the size then, the records not done with, and whether it was so.
@@ -80,9 +80,10 @@ class Folder:
         """
         data = self.read(number, done)
         whole = whole_bytes(data)
-        if whole < len(data):
+        was_torn = whole < len(data)
+        if was_torn:
             os.truncate(self.file(number, done), whole)
-        return whole, data.count(b"\n", done), whole < len(data)
+        return whole, data.count(b"\n", done), was_torn
 
     def write_all(self, file: int, data: bytes) -> None:
         """Write to an open segment, however many calls that takes.

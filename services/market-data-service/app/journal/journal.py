@@ -72,7 +72,7 @@ class Journal(Generic[M]):
         self.write_errors = 0
         self.read_errors = 0
         self.last_error: str | None = None
-        self._block_bytes = min(block_bytes, max(1, max_bytes // SEGMENTS))
+        self._block_bytes = min(block_bytes, max_bytes // SEGMENTS)
         self._segment_bytes = max(self._block_bytes, min(SEGMENT_BYTES, max_bytes // SEGMENTS))
         self._decode: Callable[[bytes], M] = decode
         self._folder = Folder(directory)

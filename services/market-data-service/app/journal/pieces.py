@@ -14,14 +14,14 @@ def cut_to_pieces(events: Iterable[M], max_bytes: int) -> tuple[list[tuple[bytes
     """Pieces of at most `max_bytes` (one event may be longer) with the events in each; and those nobody can encode."""
     pieces: list[tuple[list[bytes], list[M]]] = []
     refused: list[M] = []
-    room = 0
+    room = 0  # in the last piece
     for event in events:
         try:
             record = frame(encode(event))
         except _UNENCODABLE:
             refused.append(event)
             continue
-        if not pieces or len(record) > room:
+        if len(record) > room:
             pieces.append(([], []))
             room = max_bytes
         pieces[-1][0].append(record)

@@ -29,7 +29,6 @@ class Reading(Generic[M]):
         self._decode = decode
         self.data = data
         self.done = segment.done  # bytes released
-        self.finished = False  # read to its end
         self.unread = data.count(b"\n", segment.done)
         self.damaged = 0
         self._next = segment.done
@@ -38,7 +37,7 @@ class Reading(Generic[M]):
     @property
     def over(self) -> bool:
         """All of it is read and released."""
-        return self.finished and not self._ends
+        return not self.unread and not self._ends
 
     def read(self, limit: int) -> list[M]:
         """The next events, at most `limit`; what is damaged is passed over and counted."""
@@ -54,7 +53,6 @@ class Reading(Generic[M]):
             self._ends.append(end)
             if len(events) == limit:
                 break
-        self.finished = self.unread == 0
         return events
 
     def release(self, count: int) -> None:

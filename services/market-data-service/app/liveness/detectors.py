@@ -72,12 +72,13 @@ class LineWatch:
 
     def look(self, line: Line, scope: tuple[str, ...], now: int, *, expected: bool) -> Iterator[Finding]:
         """Take one look; `scope` is what the connection as a whole stands for, `expected` says the market is open."""
+        opened = line.opens != self._opens  # then its symbols are given as much time as itself
         self._note(line, now, expected=expected)
         yield from _tell(self.transport, Detector.TRANSPORT, scope, now)
         if line.live:
             yield from _tell(self.data, Detector.DATA, scope, now)
         if self._symbol_ns is not None and line.spoke is not None:
-            explained = not (expected and line.live) or self.data.stale
+            explained = opened or self.data.stale or not (expected and line.live)
             yield from self._look_at_symbols(line.symbols, line.spoke, self._symbol_ns, now, explained=explained)
 
     def _note(self, line: Line, now: int, *, expected: bool) -> None:

@@ -113,7 +113,7 @@ class RefusedError(Exception):
 class FailoverManager:
     """Moves along the table, look by look. It knows roles only; who plays them is known to its owner."""
 
-    def __init__(self, now: int, *, dwell_s: float = 30.0, probation_s: float = 60.0) -> None:
+    def __init__(self, now: int, *, dwell_s: float, probation_s: float) -> None:
         self.state = State.PRIMARY
         self.since = now  # when the state was entered
         self.last: Switch | None = None

@@ -89,7 +89,7 @@ class _Rates:
         """Return the growth of frames, frames set aside and reconnects."""
         if not self._past or now - self._past[-1][0] >= NS_PER_S:
             self._past.append((now, facts))
-        while now - self._past[0][0] > RATES_OVER_S * NS_PER_S and len(self._past) > 1:
+        while now - self._past[0][0] > RATES_OVER_S * NS_PER_S:  # the newest is not that old
             self._past.popleft()
         then = self._past[0][1]
         return facts.frames - then.frames, facts.set_aside - then.set_aside, facts.reconnects - then.reconnects

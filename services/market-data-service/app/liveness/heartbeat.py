@@ -22,7 +22,7 @@ class HeartbeatMonitor:
         limits: Limits,
         now: int,
         *,
-        interval_s: float = 5.0,
+        interval_s: float,
         silence_s: float | None = None,
     ) -> None:
         """Begin to watch; what has never been heard counts as silent from `now` on.

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from app.bus import Buffer
 from app.record.messages import Numbers, numbers, read
-from app.record.sequence import Hole, Sequences
+from app.record.sequence import EPOCHS_KEPT, Hole, Sequences
 from app.storage.rows import NAMES, Storable, Unreadable
 from md_contract.events import Status
 from md_contract.subjects import SYSTEM
@@ -33,6 +33,7 @@ class _Lost(Struct):
     message: Storable  # one of them
     missing: int = 0
     hole: Hole | None = None  # the numbers of the last epoch among them
+    ends: tuple[Hole, ...] = ()  # of earlier epochs, that may have passed unheard before them; the last ones
 
 
 class Intake:
@@ -112,6 +113,8 @@ class Intake:
         """Name what there was no room for; there is room now, or there will be none any more."""
         lost, self._lost = self._lost, {}
         for its in lost.values():
+            for end in its.ends:
+                self._note_gap(its.message, None, end, "bus", self._wall_ns())
             self._note_gap(its.message, its.missing, its.hole, NAME, self._wall_ns())
 
     def _read(
@@ -140,9 +143,10 @@ class Intake:
         self._buffer.refuse(message)
         lost = self._lost.setdefault((type(message), message.symbol), _Lost(message))
         lost.missing += 1 + sum(hole.missing or 0 for hole in holes)
+        lost.ends = (*lost.ends, *(hole for hole in holes if hole.missing is None))[-EPOCHS_KEPT:]
         if its is not None and its.seq > 0:
-            first = its.seq if lost.hole is None or lost.hole.epoch != its.epoch else lost.hole.first
-            lost.hole = Hole(its.epoch, first, its.seq)
+            known = [hole.first for hole in (lost.hole, *holes) if hole is not None and hole.epoch == its.epoch]
+            lost.hole = Hole(its.epoch, min([its.seq, *known]), its.seq)
 
     def _note_gap(self, like: Storable, missing: int | None, hole: Hole | None, where: str, now_ns: int) -> None:
         self.gaps += 1

@@ -40,7 +40,7 @@ def read(subject: str, payload: bytes, now_ns: int) -> Storable:
     try:
         return _read(subject, payload, now_ns)
     except UnreadableError as error:
-        kept = payload[: MAX_KEPT + 1].decode("ascii", "backslashreplace")
+        kept = payload[:MAX_KEPT].decode("ascii", "backslashreplace")  # no shorter than its bytes
         return Unreadable(subject[:MAX_SUBJECT], str(error), kept[:MAX_KEPT], now_ns)
 
 

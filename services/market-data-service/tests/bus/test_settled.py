@@ -95,6 +95,25 @@ def test_the_next_batch_is_read_when_the_last_one_is_home(sink: Sink) -> None:
     assert sink.taken == list(range(40))
 
 
+@pytest.mark.parametrize(("settles", "batch"), [(True, 1_000), (False, 256)])
+def test_from_the_disk_come_as_many_at_a_time_as_make_a_transaction_or_else_few(
+    tmp_path: Path, settles: bool, batch: int
+) -> None:
+    capacity = 4_000
+    answers = iter([False] + [True] * (capacity + 1))
+    journal = Journal(tmp_path / "j", 8 << 20)
+    buffer = Buffer(
+        "sink", lambda _: next(answers), capacity, lambda: None, STORAGE, journal,
+        settled=(lambda: 0) if settles else None,
+    )  # fmt: skip
+    for number in range(2 * capacity):
+        buffer.put(trade(number))
+    assert journal.records == capacity
+    assert buffer.drain(capacity + 1) == capacity + 1
+    assert capacity - journal.records == batch
+    journal.close()
+
+
 def test_everything_home_leaves_nothing_behind(sink: Sink, tmp_path: Path) -> None:
     sink.room = 100
     while not sink.buffer.empty or sink.buffer.unsettled:

@@ -223,8 +223,8 @@ def test_an_event_that_no_file_can_hold_costs_itself(bench: Bench) -> None:
 def test_what_is_held_beside_an_event_that_no_file_can_hold_keeps_its_place(bench: Bench) -> None:
     bench.put(*map(trade, range(20)))
     bench.put(Status("x", "BTCUSDT", 20, "gap", {"text": "\ud800"}))
-    bench.put(trade(21), quote(22), trade(23))
-    assert bench.drain() == [*range(20), 21, 22, 23]
+    bench.put(trade(21), quote(22), *map(trade, range(23, 40)))  # more than one batch on the disk
+    assert bench.drain() == [*range(20), *range(21, 40)]
 
 
 def test_events_given_back_while_it_runs_go_first(bench: Bench) -> None:

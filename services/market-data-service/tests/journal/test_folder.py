@@ -1,6 +1,7 @@
 """Whose the folder is: one process's, and no other user's."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -22,8 +23,12 @@ def mode(path: Path) -> int:
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 def test_folder_and_files_are_for_the_owner_alone(tmp_path: Path, trade: Callable[..., Trade]) -> None:
-    (tmp_path / "open").mkdir(mode=0o777)
-    for folder in (tmp_path / "new" / "nats", tmp_path / "open"):
+    folders = [tmp_path / "new" / "deep" / "nats"]
+    for others in (0o077, 0o001, 0o010, 0o020):
+        folders.append(tmp_path / f"open-{others:o}")
+        folders[-1].mkdir()
+        folders[-1].chmod(0o700 | others)
+    for folder in folders:
         journal = Journal(folder, MIB)
         journal.append(trade(1))
         journal.flush()
@@ -44,6 +49,20 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="cannot keep events in"):
         Journal(tmp_path / "j", MIB)
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="symbolic links need rights on Windows")
+def test_nor_is_one_in_the_place_of_a_segment(tmp_path: Path, trade: Callable[..., Trade]) -> None:
+    journal = Journal(tmp_path / "j", MIB)
+    journal.append(trade(1))
+    journal.close()
+    segment = next((tmp_path / "j").glob("*.spill"))
+    segment.rename(tmp_path / "elsewhere")
+    segment.symlink_to(tmp_path / "elsewhere")
+    journal = Journal(tmp_path / "j", MIB)
+    assert (journal.records, journal.read_errors) == (0, 1)
+    journal.close()
+    assert (tmp_path / "elsewhere").stat().st_size
 
 
 def test_a_place_where_no_folder_can_be_is_refused_with_the_reason(tmp_path: Path) -> None:
@@ -91,7 +110,10 @@ def test_a_second_process_is_told_who_has_the_folder_and_gets_it_afterwards(tmp_
             cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
         )  # fmt: skip
 
-    assert f"{folder} is in use by another process (pid {os.getpid()})" in other().stderr
+    in_use = f"{folder} is in use by another process (pid {os.getpid()})"
+    assert in_use in other().stderr
+    with pytest.raises(JournalError, match=re.escape(in_use)):
+        Journal(folder, MIB)
     journal.close()
     assert other().returncode == 0
     Journal(folder, MIB).close()

@@ -51,6 +51,11 @@ def test_a_flipped_bit_anywhere_costs_that_record_or_those_it_joins_and_is_never
         assert good == [text for i, text in enumerate(written) if i != hit and not (joins and i == hit + 1)]
 
 
+def test_an_empty_line_is_one_damaged_record_wherever_it_stands() -> None:
+    good = frame(b"{}")
+    assert payloads(b"\n" + good + b"\n" + good) == [None, b"{}", None, b"{}"]
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_without_an_error(data: bytes) -> None:
     for _, payload in records(data):

@@ -26,6 +26,7 @@ def health(*, presumed: bool = True) -> Health:
     [
         ({"silent_ns": 10 * S + 1}, "no market data for 10.0 s"),
         ({"unconnected_ns": 6 * S}, "not connected for 6.0 s"),
+        ({"frames": 30, "set_aside": 20}, "20 of its last 30 frames could not be used"),
         ({"frames": 400, "set_aside": 30}, "30 of its last 400 frames could not be used"),
         ({"reconnects": 6}, "6 reconnects within 60 s"),
     ],
@@ -76,7 +77,7 @@ def test_late_data_is_a_fault_until_it_is_half_as_late() -> None:
             judged.judge(GOOD, at)
         return judged.verdict
 
-    assert verdict(4.9).healthy
+    assert verdict(5.0).healthy
     assert verdict(5.1).reasons == ("its data comes 5.1 s late",)
     assert verdict(3.0, 100).reasons == ("its data comes 3.0 s late",)
     assert verdict(2.4, 100).healthy
@@ -90,6 +91,17 @@ def test_a_burst_of_old_data_is_one_sample_and_the_last_seconds_count() -> None:
     assert lag.median_ns(30 * S) is None
     lag.sample([], 31 * S)
     assert lag.median_ns(31 * S) is None
+
+
+def test_two_late_looks_are_too_few_to_say() -> None:
+    lag = Lag()
+    told = []
+    for look in range(4):
+        lag.sample([9 * S], look * S)
+        told.append(lag.median_ns(look * S))
+    assert told == [None, None, 9 * S, 9 * S]
+    assert lag.median_ns(6 * S) == 9 * S, "three of them are no more than 5 s old"
+    assert lag.median_ns(6 * S + 1) is None
 
 
 def test_negative_latency_is_no_fault_and_no_error() -> None:

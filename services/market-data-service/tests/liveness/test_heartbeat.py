@@ -102,6 +102,16 @@ def test_connections_that_come_and_go_without_data_do_not_reset_the_patience_wit
     assert run.changes == [(16, "stale", "__system__", "data")], "10 s after the first of them opened"
 
 
+def test_a_connection_that_comes_late_is_given_its_time() -> None:
+    run = Run().seconds(4, lambda: lines(live=False, opens=0, heard=False)).seconds(14, lambda: lines(heard=False))
+    assert run.changes == [(16, "stale", "__system__", "data")], "it opened at 5"
+
+
+def test_symbols_are_not_blamed_for_a_new_connection_that_is_mute() -> None:
+    run = Run().seconds(3, lines).seconds(14, lambda: lines(opens=2, heard=False))
+    assert run.changes == [(15, "stale", "__system__", "data")], "it opened at 4"
+
+
 def test_a_connection_that_is_mute_is_given_up_once_per_limit() -> None:
     run = Run().seconds(3, lines)
     given_up = []
@@ -165,3 +175,7 @@ def test_of_several_connections_one_that_is_mute_concerns_its_own_symbols_only()
     assert run.changes == [(14, "stale", "B", "data")]
     assert [beat[1] for beat in run.heartbeats] == ["live"] * 3
     assert run.monitor.silence() == "no market data on 1 of 2 connections"
+    run = Run().seconds(3, lambda: two(True)).seconds(10, lambda: two(False))
+    assert run.monitor.silence() is None, "at the limit it is not yet missed"
+    run = Run().seconds(3, lines).seconds(10, lambda: lines(heard=False))
+    assert run.monitor.silence() is None, "nor is it on a single one"

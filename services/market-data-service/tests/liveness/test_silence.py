@@ -25,6 +25,8 @@ def test_one_sign_is_no_recovery_and_steady_ones_are() -> None:
     assert [silence.look(now * S) for now in (12, 15, 20, 23, 30)] == [None] * 5, "fell silent again"
     silence.heard(40 * S)
     assert silence.look(40 * S) is None
+    silence.heard(41 * S + 9 * S // 10)
+    assert silence.look(41 * S + 9 * S // 10) is None, "a fifth of the limit is 2 s"
     silence.heard(42 * S)
     assert silence.look(42 * S) is Change.RECOVERED
     assert silence.silent_ns == 28 * S, "how long the last silence was"

@@ -173,6 +173,16 @@ def test_our_own_backpressure_is_no_silence_and_what_it_held_up_is_not_late(worl
     assert room.verdict("binance") == (True, ())
 
 
+def test_one_socket_that_is_not_read_is_enough_to_count_no_silence(world: Make) -> None:
+    room = world()
+    room.run(20)
+    room.speaking.discard("binance")
+    room.feeds["binance"].paused = True
+    room.run(60)
+    assert room.active == "binance"
+    assert room.statuses("stale", "source_switch") == []
+
+
 def test_a_process_that_was_held_up_does_not_blame_the_venues(world: Make) -> None:
     room = world()
     room.run(20)
@@ -271,44 +281,6 @@ def test_a_rehearsal_ends_by_itself(world: Make) -> None:
         room.liveness.order("binance", room.wall_ns)
     room.run(61)
     assert room.active == "binance"
-
-
-def test_a_cold_standby_is_wanted_from_the_first_trouble_until_the_primary_is_well(world: Make) -> None:
-    room = world(cold=True)
-    room.speaking.discard("bybit")
-    room.run(60)
-    assert not room.liveness.wanted
-    assert room.verdict("bybit") == (False, ("on cold standby: connects when it is needed",))
-    assert room.heartbeats("bybit") == []
-    room.speaking.discard("binance")
-    room.run(10.2)
-    assert room.liveness.wanted
-    assert room.active == "binance"
-    room.feeds["bybit"].connections.append(type(room.feeds["binance"].connections[0])(room.symbols))
-    room.liveness.began("bybit")
-    room.speaking.add("bybit")
-    room.run(2.2)
-    assert room.active == "bybit"
-    room.speaking.add("binance")
-    room.run(60)
-    assert (room.active, room.liveness.wanted) == ("bybit", True)
-    room.run(3)
-    assert (room.active, room.liveness.wanted) == ("binance", False)
-    room.liveness.ended("bybit")
-    room.run(1)
-    assert room.verdict("bybit")[0] is False
-
-
-def test_an_order_calls_a_cold_standby_up(world: Make) -> None:
-    room = world(cold=True)
-    room.speaking.discard("bybit")
-    room.run(5)
-    with pytest.raises(RefusedError, match="begins to connect now"):
-        room.liveness.order("bybit", room.wall_ns)
-    room.run(1)
-    assert room.liveness.wanted
-    room.run(120)
-    assert not room.liveness.wanted
 
 
 PHASES = st.lists(

@@ -112,10 +112,10 @@ def test_what_there_is_no_room_for_is_counted_and_named_once_there_is(desk: Desk
 
 def test_an_absence_is_a_row_of_its_own(desk: Desk) -> None:
     desk.trade(1)
-    desk.intake.was_away(1.25, "it was gone")
+    desk.intake.was_away(1.23456, "it was gone")
     desk.trade(1, epoch=8)
     about, gap = [message for message in desk.stored if isinstance(message, Status)]
-    assert (about.symbol, about.kind, about.detail["away_s"]) == (SYSTEM, "reconnect", 1.25)
+    assert (about.symbol, about.kind, about.detail["away_s"]) == (SYSTEM, "reconnect", 1.235)
     assert (gap.kind, gap.detail["missing"], gap.detail["from_seq"], gap.detail["epoch"]) == ("gap", None, 2, 7)
     assert desk.closes()
 
@@ -132,6 +132,69 @@ def test_what_is_read_from_the_stream_is_kept_whatever_room_there_is(desk: Desk)
     desk.buffer.drain(1_000)
     assert desk.stored[-1] == event
     assert desk.closes()
+
+
+def fill(desk: Desk) -> None:
+    desk.room = 0
+    for seq in range(1, CAPACITY + 1):
+        desk.trade(seq)
+    assert desk.buffer.saturated
+
+
+def make_room(desk: Desk) -> None:
+    desk.room = 1_000
+    desk.buffer.drain(1_000)
+
+
+def test_what_was_lost_is_named_only_once_there_is_room_whatever_the_stream_brings_meanwhile(desk: Desk) -> None:
+    fill(desk)
+    desk.trade(11)
+    event = Trade("binance", "BTCUSDT", NOW, "1", "1", "12", seq=1, epoch=9)
+    desk.intake.on_stored("md.events.trade.BTCUSDT", encode(event), NOW)
+    assert (desk.intake.refused, desk.intake.notes) == (1, 0)
+    make_room(desk)
+    desk.trade(12)
+    assert [note["missing"] for note in desk.notes] == [1]
+    assert desk.closes()
+
+
+def test_the_end_of_an_epoch_that_may_have_passed_unheard_is_named_though_there_was_no_room_for_what_showed_it(
+    desk: Desk,
+) -> None:
+    fill(desk)
+    desk.intake.was_away(1, "it was gone")
+    for seq in (2, 3):
+        desk.trade(seq, epoch=8)
+    make_room(desk)
+    desk.trade(4, epoch=8)
+    about, *gaps = desk.notes
+    assert about["away_s"] == 1
+    assert gaps == [
+        {"type": "trade", "missing": None, "from_seq": 11, "to_seq": None, "epoch": 7, "where": "bus"},
+        {"type": "trade", "missing": 3, "from_seq": 1, "to_seq": 3, "epoch": 8, "where": "recorder"},
+    ]
+    assert desk.closes()
+
+
+def test_a_hole_before_what_there_was_no_room_for_is_in_the_numbers_that_are_named(desk: Desk) -> None:
+    fill(desk)
+    for seq in (13, 14):  # 11 and 12 were lost on the bus
+        desk.trade(seq)
+    make_room(desk)
+    desk.trade(15)
+    assert desk.notes == [
+        {"type": "trade", "missing": 4, "from_seq": 11, "to_seq": 14, "epoch": 7, "where": "recorder"},
+    ]
+
+
+@pytest.mark.parametrize(("seq", "named"), [(0, None), (1, 1)])
+def test_numbers_that_say_nothing_name_nothing(desk: Desk, seq: int, named: int | None) -> None:
+    fill(desk)
+    event = Trade("binance", "ETHUSDT", NOW, "1", "1", "1", seq=seq, epoch=7)
+    desk.intake.on_message("md.events.trade.ETHUSDT", encode(event))
+    make_room(desk)
+    desk.trade(11)
+    assert [(note["missing"], note["from_seq"], note["to_seq"]) for note in desk.notes] == [(1, named, named)]
 
 
 def test_a_message_of_the_stream_makes_the_same_rows_whenever_it_is_read() -> None:

@@ -12,6 +12,8 @@ from app.storage.rows import NAMES, TABLES, Storable, Unreadable, make_row
 from md_contract.codec import UnreadableError, encode
 from md_contract.events import BookL2, Heartbeat, Quote, Status, Trade
 from md_contract.signals import Alert, Condition, FeatureVector, Signal, Trust
+from md_contract.tolerant import read_event
+from md_contract.tolerant.values import AHEAD_NS, EARLIEST_NS
 
 NOW = 1_790_000_000_000_000_000
 TRUST = Trust(True, False, False, 1.5, 12, "bybit", ["why"])
@@ -63,6 +65,30 @@ def test_events_of_another_producer_are_read_as_the_consumer_reads_them() -> Non
     found = read("md.events.trade.BTCUSDT", in_seconds, NOW)
     assert isinstance(found, Trade)
     assert found.ts_recv == 1_790_000_000 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("ts_recv", "ts_event"),
+    [
+        (NOW, NOW // 10**6),
+        (NOW, NOW // 10**9),
+        (NOW, NOW + AHEAD_NS),
+        (NOW, NOW + AHEAD_NS + 1),
+        (NOW, EARLIEST_NS),
+        (NOW, EARLIEST_NS - 1),
+        (EARLIEST_NS, None),
+        (EARLIEST_NS - 1, None),
+        (NOW // 10**3, NOW // 10**3),
+    ],
+)
+def test_a_time_is_read_as_the_consumer_reads_it_whatever_its_unit(ts_recv: int, ts_event: int | None) -> None:
+    subject, payload = "md.events.trade.BTCUSDT", shaped(ts_recv=ts_recv, ts_event=ts_event)
+    try:
+        expected: Storable | str = read_event(payload, subject, NOW).event
+    except UnreadableError as error:
+        expected = str(error)
+    found = read(subject, payload, NOW)
+    assert (found.reason if isinstance(found, Unreadable) else found) == expected
 
 
 def shaped(**changes: Any) -> bytes:
@@ -124,6 +150,18 @@ def test_what_nobody_can_read_is_a_row_of_the_quarantine(subject: str, payload: 
     assert f"{kind}{reason}{kept}".isascii()
     assert len(kept) <= MAX_KEPT
     assert decode(encode(message)) == message
+
+
+def test_of_what_nobody_can_read_the_first_4096_characters_are_kept() -> None:
+    found = read("md.events.trade.BTCUSDT", b"x" * 5_000, NOW)
+    assert isinstance(found, Unreadable)
+    assert found.payload == "x" * 4_096
+
+
+def test_a_message_of_the_largest_size_is_looked_into() -> None:
+    found = read("md.events.trade.BTCUSDT", b"x" * MAX_PAYLOAD_BYTES, NOW)
+    assert isinstance(found, Unreadable)
+    assert found.reason.startswith("not_json")
 
 
 def test_what_is_none_of_the_messages_is_no_record() -> None:

@@ -44,6 +44,16 @@ def test_repetitions_and_numbers_that_say_nothing_are_no_holes() -> None:
     assert take(Sequences(10), (7, 5), (7, 5), (7, 4), (0, 9), (7, 0), (-1, 3), (7, 6)) == []
     assert take(Sequences(10), (7, 1), (7, 2), (7, 3), (7, 1), (7, 4)) == [], "the very first one, too"
     assert take(Sequences(10), (7, 1), (7, 5), (7, 4), (7, 6)) == [Hole(7, 2, 4)], "and one of those before a hole"
+    assert take(Sequences(10), (7, 1), (7, 2), (7, 3), (7, 2), (7, 4)) == [], "the second one is no other than the rest"
+    assert take(Sequences(10), (7, 0), (7, 5)) == [], "the first that says something comes later"
+
+
+def test_the_first_epoch_and_the_first_number_count_as_any_other() -> None:
+    assert take(Sequences(10), (1, 1), (1, 3)) == [Hole(1, 2, 2)]
+
+
+def test_as_many_producers_as_are_followed_take_turns_without_a_hole() -> None:
+    assert take(Sequences(10), *((epoch, seq) for seq in range(1, 6) for epoch in (3, 4, 5, 6))) == []
 
 
 def test_a_wrong_jump_silences_nobody() -> None:
@@ -51,6 +61,11 @@ def test_a_wrong_jump_silences_nobody() -> None:
     assert take(Sequences(10), (7, 5), (7, far), (7, 6), (7, 8)) == [Hole(7, 7, 7)]
     assert take(Sequences(10), (7, 5), (7, far), (7, far + 1)) == [Hole(7, 6, far)], "it goes on from there"
     assert take(Sequences(10), (7, 5), (7, 900), (7, 6), (7, 8)) == [Hole(7, 6, 899), Hole(7, 7, 7)]
+    assert take(Sequences(10), (7, 5), (7, far - 1)) == [Hole(7, 6, far - 2)], "just not too far to be believed"
+
+
+def test_going_back_before_a_hole_is_believed_once() -> None:
+    assert take(Sequences(10), (7, 1), (7, 5), (7, 2), (7, 3), (7, 2), (7, 4)) == [Hole(7, 2, 4)]
 
 
 def test_the_end_of_an_epoch_that_passed_unheard_is_told_once_and_of_unknown_length() -> None:
