@@ -27,7 +27,10 @@ from mutation.campaign import CheckError, Target, Trial, carry_out, observe, pla
 
 SOURCE: Final = REPOSITORY / "services" / "senpai-md-consumer"
 PACKAGE: Final = "senpai/md_consumer"
-MODULES: Final = ("window", "series", "features", "rules", "trust", "seconds", "marks", "plausible")
+MODULES: Final = (
+    "window", "series", "features", "rules", "trust", "seconds", "marks", "plausible", "prices", "counters", "alerts",
+    "tracked", "pipeline", "state",
+)  # fmt: skip
 TESTS: Final = ("tests/heart",)
 ACCEPTED: Final = Path(__file__).parent / "mutation_accepted.toml"
 LIBRARIES: Final = (

@@ -1,7 +1,7 @@
 """Every way to break a module in one place: an operator, a comparison, a constant, a word. Pure.
 
 What is skipped cannot change what the code computes: annotations, docstrings and other text, `__slots__`; and what only
-guards against a mistake, `raise` and zip's `strict`.
+guards against a mistake, `raise`, zip's `strict` and a struct's `frozen`.
 """
 
 import ast
@@ -100,7 +100,9 @@ def _walk(node: ast.AST, path: tuple[tuple[str, int | None], ...]) -> Iterator[M
 
 
 def _is_skipped(node: ast.AST) -> bool:
-    if isinstance(node, ast.JoinedStr | ast.Raise) or (isinstance(node, ast.keyword) and node.arg == "strict"):
+    if isinstance(node, ast.keyword):
+        return node.arg in ("strict", "frozen")
+    if isinstance(node, ast.JoinedStr | ast.Raise):
         return True
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)

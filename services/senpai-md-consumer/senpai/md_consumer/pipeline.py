@@ -65,7 +65,7 @@ class Pipeline:
         """Take note that the bus lost `missing` events before the next one (-1: nobody knows how many)."""
         tracked = self._tracked.get(symbol)
         if tracked is not None:
-            _lose(tracked.state, event_type, NEW_EPOCH if missing < 0 else f"{event_type}_gap")
+            _lose(tracked.state, event_type, NEW_EPOCH if missing == -1 else f"{event_type}_gap")
             for rule in tracked.rules:
                 rule.watch.hurry()
 
@@ -213,10 +213,12 @@ def _note(state: SymbolState, status: Status, mono_ns: int) -> None:
 def _note_backfill(state: SymbolState, detail: dict[str, Any]) -> None:
     """A hole in the trades was found and is being filled, or is filled. What is lost for good comes as a `gap`."""
     missing, name = detail.get("missing"), str(detail.get("from"))
-    if missing == 0:
-        state.fill_hole(name)
-    elif isinstance(missing, int) and missing > 0:
+    if not isinstance(missing, int) or missing < 0:
+        return
+    if missing:
         state.open_hole(name)
+    else:
+        state.fill_hole(name)
 
 
 def _provider_named(name: object) -> str | None:

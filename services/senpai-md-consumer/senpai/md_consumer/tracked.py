@@ -102,7 +102,7 @@ class Tracked:
         before, self.trust = self.trust, assess(self.state, self.cadences, mono_ns)
         return changed or (before is not None and _shown(before) != _shown(self.trust))
 
-    def look(self, rule: RuleWatch, mono_ns: int, *, event: bool = True) -> list[Finding]:
+    def look(self, rule: RuleWatch, mono_ns: int, *, event: bool) -> list[Finding]:
         """Look at one rule again; return what is to be told of it."""
 
         def doubted() -> list[str]:
@@ -134,7 +134,7 @@ class Tracked:
         """Move the clock by the time that went by; return whether that changed what is in a window."""
         state = self.state
         before = state.edges()
-        state.clock.now += max(mono_ns - max(state.mono_ns, self._advanced_ns), 0)
+        state.clock.now += mono_ns - max(state.mono_ns, self._advanced_ns)
         self._advanced_ns = mono_ns
         return before != state.edges()
 
@@ -148,8 +148,8 @@ def needs_of(features: Iterable[Feature], window_s: float) -> dict[Input, int]:
     for feature in features:
         for source, seconds in feature.spans_s.items():
             span_s = window_s if seconds == ROLLING_S else seconds
-            span_ns = round(max(span_s, feature.warm_up_s or 0) * NS_PER_S)
-            needs[source] = max(needs.get(source, 0), span_ns)
+            span_ns = round(max(span_s, feature.warm_up_s or span_s) * NS_PER_S)
+            needs[source] = max(needs.get(source, span_ns), span_ns)
     return needs
 
 

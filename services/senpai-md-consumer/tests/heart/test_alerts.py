@@ -42,6 +42,22 @@ WORDS = {
     "plugin_off": "mine.py was switched off: it raised ZeroDivisionError",
 }
 TOTALS = ("received", "holes", "missing", "duplicates", "rebased", "reconnects")
+FINE: dict[str, Any] = {
+    "latency_ms": 5.0, "queue_fill": 0.0, "connected": True, "stale": {}, "switched": {}, "plugins_off": {},
+}  # fmt: skip
+# Of each kind: what is not enough, what just is, and for how many seconds; what does not resolve it, what just does,
+# and for how many seconds. A share is that of ten seconds, so it is there after nine more.
+LIMITS: dict[str, tuple[dict[str, Any], dict[str, Any], int, dict[str, Any], dict[str, Any], int]] = {
+    "latency": ({"latency_ms": 999.9}, {"latency_ms": 1_000}, 0, {"latency_ms": 500}, {"latency_ms": 499.9}, 5),
+    "gap": ({}, {"missing": 1}, 0, {"missing": 1}, {}, 60),
+    "backpressure": ({"queue_fill": 0.89}, {"queue_fill": 0.9}, 0, {"queue_fill": 0.7}, {"queue_fill": 0.69}, 5),
+    "stale": ({}, {"stale": {"BTCUSDT": 9.0}}, 0, {"stale": {"BTCUSDT": 9.0}}, {}, 10),
+    "source_switch": ({}, {"switched": {"BTCUSDT": "bybit"}}, 0, {"switched": {"BTCUSDT": "bybit"}}, {}, 10),
+    "split_symbol": ({"holes": 19}, {"holes": 20}, 9 + 20, {"holes": 5}, {"holes": 4}, 30),
+    "nats": ({}, {"connected": False}, 0, {"connected": False}, {}, 5),
+    "duplicates": ({"duplicates": 19}, {"duplicates": 20}, 9, {"duplicates": 5}, {"duplicates": 4}, 30),
+    "plugin_off": ({}, {"plugins_off": {"mine.py": "why"}}, 0, {"plugins_off": {"mine.py": "why"}}, {}, 10),
+}
 
 
 class Watch:
@@ -58,8 +74,12 @@ class Watch:
     def check(self, **values: Any) -> list[Any]:
         self.now_s += 1
         self.totals.update({"received": 100} | {name: values.pop(name) for name in TOTALS if name in values})
-        readings = Readings(**({"latency_ms": 5.0} | {name: self.totals[name] for name in TOTALS} | values))
+        readings = Readings(**(FINE | {name: self.totals[name] for name in TOTALS} | values))
         return self.alerts.check(readings, mono_ns=self.now_s * NS_PER_S, wall_ns=WALL + self.now_s * NS_PER_S)
+
+    def seconds_until_told(self, most: int, **values: Any) -> int | None:
+        """After how many more seconds of this something is told; None: not within `most`."""
+        return next((seconds for seconds in range(most) if self.check(**values)), None)
 
     def run(self, seconds: int, **values: Any) -> list[Any]:
         return [alert for _ in range(seconds) for alert in self.check(**values)]
@@ -76,7 +96,7 @@ def test_nothing_is_said_while_all_is_well(watch: Watch) -> None:
 
 
 def test_every_kind_is_tested_and_documented() -> None:
-    assert BAD.keys() == WORDS.keys() == KINDS.keys()
+    assert BAD.keys() == WORDS.keys() == LIMITS.keys() == KINDS.keys()
     assert KINDS.keys() <= set(re.findall(r"^\| `(\w+)` \|", PAGE.read_text().split("## Alerts")[1], re.MULTILINE))
 
 
@@ -93,6 +113,17 @@ def test_each_kind_fires_once_and_resolves_once_under_flutter(watch: Watch, kind
     assert WORDS[kind] in mine[0].message
     assert "\n" not in mine[0].message + mine[1].message
     assert (mine[0].severity, mine[0].ts > WALL) == (KINDS[kind].severity, True)
+    assert watch.alerts.firing == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_told_from_its_limits_on_and_not_before(watch: Watch, kind: str) -> None:
+    too_little, enough, hold_s, too_much, well, quiet_s = LIMITS[kind]
+    assert watch.seconds_until_told(100, **too_little) is None
+    assert watch.seconds_until_told(100, **enough) == hold_s
+    assert watch.alerts.firing == [kind]
+    assert watch.seconds_until_told(100, **too_much) is None
+    assert watch.seconds_until_told(100, **well) == quiet_s
     assert watch.alerts.firing == []
 
 
@@ -157,7 +188,9 @@ def test_a_switch_is_told_from_its_mark_until_ten_seconds_after_it_has_gone(watc
 def test_many_symbols_at_once_are_one_alert(watch: Watch) -> None:
     some = {f"S{number}": 10.0 for number in range(3)}
     many = {f"S{number}": 10.0 for number in range(200)}
-    assert {alert.symbol for alert in watch.check(stale=some)} == set(some)
+    own = watch.check(stale=some)
+    assert {alert.symbol for alert in own} == set(some)
+    assert {(alert.state, alert.value, alert.provider) for alert in own} == {("firing", 1, None)}
     (alert,) = watch.check(stale=many)
     assert (alert.kind, alert.state, alert.symbol, alert.value) == ("stale", "firing", None, 197)
     assert watch.run(50, stale=many) == []
@@ -166,13 +199,43 @@ def test_many_symbols_at_once_are_one_alert(watch: Watch) -> None:
         ("resolved", False): 3,
         ("resolved", True): 1,
     }
+    ids = {alert.symbol: alert.id for alert in [*own, alert]}
+    assert len(set(ids.values())) == len(ids) == 4
+    assert {alert.symbol: alert.id for alert in ended} == ids
+    for ending in ended:
+        whose = "all of these symbols speak" if ending.symbol is None else f"{ending.symbol} speaks"
+        assert ending.message.startswith(f"{whose} again")
     assert watch.alerts.firing == []
+
+
+@pytest.mark.parametrize("kind", ["stale", "switched", "plugins_off"])
+def test_ten_have_an_alert_each_and_eleven_one_together(kind: str) -> None:
+    ten = {f"S{number}": "x" if kind != "stale" else 10.0 for number in range(10)}
+    assert len(Watch().check(**{kind: ten})) == 10
+    (alert,) = Watch().check(**{kind: ten | {"S10": ten["S0"]}})
+    assert (alert.symbol, alert.value) == (None, 11)
+
+
+def test_what_happened_before_the_first_look_is_told_at_it(watch: Watch) -> None:
+    assert set(watch.see(missing=1, rebased=1, reconnects=1)) == {
+        ("gap", "firing"), ("duplicates", "firing"), ("nats", "firing"),
+    }  # fmt: skip
+
+
+def test_a_jump_that_is_found_to_be_wrong_takes_nothing_off_the_gap(watch: Watch) -> None:
+    watch.see(missing=5)
+    watch.see(missing=-3)
+    ended = watch.run(61)
+    assert [(alert.kind, alert.state, alert.value) for alert in ended] == [("gap", "resolved", 5)]
 
 
 def test_what_a_symbol_is_called_cannot_break_the_line(watch: Watch) -> None:
     (alert,) = watch.check(stale={"A\nB" + "x" * 1_000: 9.0})
     assert "\n" not in alert.message
     assert len(alert.message) < 300
+    for length, shown in ((64, 64), (65, 64)):
+        (alert,) = Watch().check(stale={"x" * length: 9.0})
+        assert f"no event of {'x' * shown} for" in alert.message
 
 
 @settings(max_examples=50, deadline=None)

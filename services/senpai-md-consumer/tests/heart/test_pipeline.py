@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from md_contract.codec import decode_features, decode_signal, encode
+from md_contract.codec import decode_features, encode
 from md_contract.events import BookL2, Event, Heartbeat, Quote, Status, Trade
 from md_contract.units import NS_PER_S
 from senpai.md_consumer.pipeline import Pipeline, PipelineOptions
@@ -74,6 +74,13 @@ def test_symbols_beyond_the_bound_are_refused_and_counted(make_market: Any) -> N
     assert market.pipeline.counters.refused == 3
 
 
+def test_unless_told_otherwise_4096_symbols_are_tracked() -> None:
+    pipeline = Pipeline(PipelineOptions(features={}), rules={})
+    for number in range(4_097):
+        pipeline.on_event(Trade("binance", f"S{number}", NS_PER_S, "1", "1", "1"), 0)
+    assert (len(pipeline.symbols), pipeline.counters.refused) == (4_096, 1)
+
+
 def test_a_symbol_is_tracked_from_its_first_usable_event_on(market: Any) -> None:
     market.trade(0, "NaN")
     market.status("gap")
@@ -92,6 +99,7 @@ def test_system_events_make_no_symbol(market: Any) -> None:
 def test_an_unknown_symbol_has_no_message_and_no_state(market: Any) -> None:
     assert market.pipeline.features("NOPE", 0, 0) is None
     assert market.pipeline.latest("NOPE") is None
+    assert market.pipeline.trust("NOPE", 0) is None
 
 
 def test_a_message_holds_the_symbol_its_provider_and_its_times(market: Any) -> None:
@@ -102,7 +110,7 @@ def test_a_message_holds_the_symbol_its_provider_and_its_times(market: Any) -> N
 
 
 def test_a_symbol_that_says_nothing_for_an_hour_is_forgotten_and_gives_its_place_back(make_market: Any) -> None:
-    market = make_market(max_symbols=3, symbol_expiry_s=3_600)
+    market = make_market(max_symbols=3)
     for name in "ABCD":
         type(market)(market.pipeline, name).trade(0)
     market.mono_ns += 3_599 * NS_PER_S
@@ -117,17 +125,30 @@ def test_a_symbol_that_says_nothing_for_an_hour_is_forgotten_and_gives_its_place
     assert sorted(market.pipeline.symbols) == ["A", "D"]
 
 
-def test_the_last_signal_of_each_direction_is_kept_as_it_was_told_last(make_market: Any) -> None:
-    market = make_market()
+def test_unless_told_otherwise_a_signal_is_valid_for_ten_seconds_and_the_next_of_its_kind_ten_seconds_away(
+    market: Any,
+) -> None:
     market.quote(0)
     for second in range(15):
         market.trade(second, 100)
-    (new,) = market.trade(15, 100.5)
-    assert market.pipeline.last_signals("BTCUSDT") == market.pipeline.last_signals() == [new]
-    cancel, short = market.trade(16, 99.5)
-    assert [signal.id for signal in market.pipeline.last_signals("BTCUSDT")] == [new.id, short.id]
-    assert (cancel.id, cancel.state, cancel.valid_until) == (new.id, "cancel", new.valid_until)
-    assert cancel.causes == ["return_10s"]
-    assert decode_signal(encode(cancel)) == cancel
-    assert b"causes" not in encode(new)
-    assert market.pipeline.last_signals("NOPE") == []
+    (first,) = market.trade(15, 100.5)
+    assert (first.state, first.valid_until - first.ts) == ("new", 10 * NS_PER_S)
+    (cancel,) = market.trade(16, 100)
+    assert cancel.state == "cancel"
+    assert market.trade(24, 102) == []
+    assert market.pipeline.withheld == {("momentum", "long", "cooldown"): 1}
+    (second,) = market.trade(25, 102)
+    assert (second.state, second.ts - first.ts) == ("new", 10 * NS_PER_S)
+
+
+def test_a_signal_that_had_to_wait_is_told_with_an_event_and_not_by_time_alone(market: Any) -> None:
+    market.quote(0)
+    for second in range(15):
+        market.trade(second, 100)
+    market.trade(15, 100.5)
+    market.trade(16, 100)
+    market.trade(24, 102, 5)
+    market.silence(2)  # nothing but time stood against it
+    assert (market.clock_s, market.pipeline.review(market.mono_ns)) == (26, [])
+    (signal,) = market.trade(27, 102)
+    assert signal.state == "new"

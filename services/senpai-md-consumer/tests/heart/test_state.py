@@ -137,11 +137,12 @@ def test_a_quote_of_nothing_at_a_price_is_a_quote(market: Any) -> None:
 
 def test_odd_quotes_are_counted(market: Any) -> None:
     market.quote(0, 100, 100)
-    market.quote(1, 101, 100)
-    market.quote(2, 0, 100)
-    market.quote(3, 100, 0)
+    for second in range(1, 4):
+        market.quote(second, 101, 100)
+    market.quote(4, 0, 100)
+    market.quote(5, 100, 0)
     counters = market.pipeline.counters
-    assert (counters.locked_quotes, counters.crossed_quotes, counters.one_sided_quotes) == (1, 1, 2)
+    assert (counters.locked_quotes, counters.crossed_quotes, counters.one_sided_quotes) == (1, 3, 2)
 
 
 # The clock
@@ -222,9 +223,11 @@ def test_until_an_event_time_is_known_the_clock_runs_on_reception_and_then_start
     market.trade(0, 100, ts_event=None, ts_recv=market.ns(101))
     assert market.clock_s == 101
     assert market.features["trade_count_10s"] == 1
+    assert market.features["order_flow_imbalance_10s"] == 0
     market.trade(1, 102, ts_recv=market.ns(102))
     assert market.clock_s == 1
     assert market.features["trade_count_10s"] == 1
+    assert market.features["order_flow_imbalance_10s"] is None  # nor is there a quote from before
     assert "event_time_began" in market.trust.reasons
 
 
@@ -398,4 +401,5 @@ def test_trades_from_before_a_restart_do_not_come_back(market: Any) -> None:
     assert market.pipeline.counters.late_trades == 1
     market.trade(21, 120)
     market.trade(20.5, 115)
-    assert market.features["trade_count_10s"] == 3
+    market.trade(20, 110)  # at the very time of the first one
+    assert (market.features["trade_count_10s"], market.pipeline.counters.late_trades) == (4, 1)

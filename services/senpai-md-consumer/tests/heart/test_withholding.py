@@ -140,6 +140,7 @@ ALL = set(INPUTS)
 CASES: list[tuple[Any, dict[str, set[str]]]] = [
     (lambda _: None, {}),
     (lose("trade"), {"trades": {"trade_gap", "warming_up"}}),
+    (lose("trade", 1), {"trades": {"trade_gap", "warming_up"}}),
     (lose("trade", -1), {"trades": {"new_epoch", "warming_up"}}),
     (lose("quote"), {"quotes": {"quote_gap"}}),
     (lose("quote", -1), {"quotes": {"new_epoch"}}),
@@ -150,6 +151,9 @@ CASES: list[tuple[Any, dict[str, set[str]]]] = [
     (say("drop", type="book_l2"), {"books": {"book_l2_gap"}}),
     (say("backfill"), {}),
     (say("backfill", **{"from": 5, "to": 7, "missing": 3, "backfilled": 0}), {"trades": {"backfill"}}),
+    (say("backfill", **{"from": 5, "to": 6, "missing": 1, "backfilled": 0}), {"trades": {"backfill"}}),
+    (say("backfill", **{"from": 5, "to": 7, "missing": -1}), {}),
+    (say("backfill", **{"from": 5, "to": 7, "missing": "3"}), {}),
     (say("backfill", **{"from": 5, "to": 7, "missing": 0, "backfilled": 3}), {}),
     (say("recovered"), {}),
     (say("reconnect"), {name: {"reconnect"} for name in ("trades", "quotes", "books")}),

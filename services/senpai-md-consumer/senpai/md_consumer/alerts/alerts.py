@@ -24,7 +24,7 @@ class Alerts:
         self._groups = {name: Group(KINDS[name]) for name in GROUPS}
         self._ids: dict[tuple[str, str | None], str] = {}  # of the alerts that are firing, by kind and subject
         self._holes, self._duplicates = Share(), Share()
-        self._before = Readings()
+        self._missing = self._rebased = self._reconnects = 0  # as of the last look
         self._lost = 0  # in the present gap
         self._started_ns: int | None = None
         self._has_connected = False
@@ -46,22 +46,21 @@ class Alerts:
         silences = {symbol: f"{silence_s:.0f} s" for symbol, silence_s in readings.stale.items()}
         for name, whys in zip(GROUPS, (silences, readings.switched, readings.plugins_off), strict=True):
             found += self._group(name, whys, mono_ns, wall_ns)
-        self._before = readings
+        self._missing, self._rebased, self._reconnects = readings.missing, readings.rebased, readings.reconnects
         return found
 
     def _values(self, now: Readings, mono_ns: int) -> Iterator[tuple[str, float, float]]:
         """Of every alarm about all: its name, the value that decides, and the one that is told."""
-        before = self._before
         if now.latency_ms is not None:
             yield "latency", now.latency_ms, now.latency_ms
         yield "backpressure", now.queue_fill, now.queue_fill
-        lost = max(now.missing - before.missing, 0)
+        lost = max(now.missing - self._missing, 0)
         self._lost += lost
         yield "gap", lost, self._lost
-        holes = self._holes.look(now.holes, now.received, mono_ns) or 0.0
+        holes = self._holes.look(now.holes, now.received, mono_ns)
         yield "split_symbol", holes, holes
-        repeated = self._duplicates.look(now.duplicates, now.received, mono_ns) or 0.0
-        yield "duplicates", 1.0 if now.rebased > before.rebased else repeated, repeated
+        repeated = self._duplicates.look(now.duplicates, now.received, mono_ns)
+        yield "duplicates", max(repeated, now.rebased > self._rebased), repeated
         away = float(self._is_away(now, mono_ns))
         yield "nats", away, away
 
@@ -71,7 +70,7 @@ class Alerts:
         self._has_connected = self._has_connected or now.connected
         if not self._has_connected:
             return mono_ns - self._started_ns >= FIRST_CONNECTION_S * NS_PER_S
-        return not now.connected or now.reconnects > self._before.reconnects
+        return not now.connected or now.reconnects > self._reconnects
 
     def _group(self, name: str, whys: Mapping[str, str], mono_ns: int, wall_ns: int) -> Iterator[Alert]:
         for subject, change, value in self._groups[name].look(whys.keys(), mono_ns):

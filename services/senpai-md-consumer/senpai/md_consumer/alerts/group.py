@@ -35,12 +35,12 @@ class Group:
             self._own |= {subject: Alarm(self._kind) for subject in rest}
             rest = []
         for subject, alarm in list(self._own.items()):
-            change = alarm.look(self._kind.fires_at if subject in bad else 0.0, now_ns)
+            change = alarm.look(subject in bad, now_ns)
             if change is not None:
                 changes.append(Change(subject, change, 1))
             if alarm.is_quiet:
                 del self._own[subject]
-        change = self._shared.look(self._kind.fires_at if rest else 0.0, now_ns)
+        change = self._shared.look(bool(rest), now_ns)
         if change is not None:
             changes.append(Change(None, change, len(rest)))
         return changes

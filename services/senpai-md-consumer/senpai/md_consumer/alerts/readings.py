@@ -1,22 +1,22 @@
 """What is measured about the system, about once a second."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
     """Totals count from the start of the service."""
 
-    latency_ms: float | None = None  # since the last look; None: nothing came, which changes nothing
-    queue_fill: float = 0.0  # 0 to 1
-    received: int = 0  # messages, in all
-    holes: int = 0  # jumps in seq, in all
-    missing: int = 0  # messages they stand for, in all
-    duplicates: int = 0  # messages dropped because their seq was known, in all
-    rebased: int = 0  # streams whose seq was believed anew, in all
-    connected: bool = True  # to NATS
-    reconnects: int = 0  # to NATS, in all
-    stale: Mapping[str, float] = field(default_factory=dict)  # symbol -> seconds of silence
-    switched: Mapping[str, str] = field(default_factory=dict)  # symbol -> the provider it has just changed to
-    plugins_off: Mapping[str, str] = field(default_factory=dict)  # plug-in -> why it is switched off
+    latency_ms: float | None  # since the last look; None: nothing came, which changes nothing
+    queue_fill: float  # 0 to 1
+    received: int  # messages, in all
+    holes: int  # jumps in seq, in all
+    missing: int  # messages they stand for, in all; falls when a jump is found to be wrong
+    duplicates: int  # messages dropped because their seq was known, in all
+    rebased: int  # streams whose seq was believed anew, in all
+    connected: bool  # to NATS
+    reconnects: int  # to NATS, in all
+    stale: Mapping[str, float]  # symbol -> seconds of silence
+    switched: Mapping[str, str]  # symbol -> the provider it has just changed to
+    plugins_off: Mapping[str, str]  # plug-in -> why it is switched off

@@ -15,17 +15,12 @@ class Share:
     def __init__(self) -> None:
         self._looks: deque[tuple[int, int, int]] = deque()
 
-    def look(self, bad: int, every: int, now_ns: int) -> float | None:
-        """Take both totals; return the share, or None while there is too little to tell.
-
-        A counter that was corrected downwards begins anew.
-        """
+    def look(self, bad: int, every: int, now_ns: int) -> float:
+        """Take both totals, neither of which ever falls; return the share, 0 while there is too little to tell."""
         looks = self._looks
-        if looks and (bad < looks[-1][1] or every < looks[-1][2]):
-            looks.clear()
         looks.append((now_ns, bad, every))
         while len(looks) > 1 and looks[1][0] <= now_ns - WINDOW_S * NS_PER_S:
             looks.popleft()
         _, bad_then, every_then = looks[0]
         new = every - every_then
-        return (bad - bad_then) / new if new >= LEAST else None
+        return (bad - bad_then) / new if new >= LEAST else 0.0
