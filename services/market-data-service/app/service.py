@@ -277,6 +277,7 @@ class Service:
         for task in late:
             log.warning("sockets did not close in time", waited_s=CLOSE_SOCKETS_S, next="they are cut off")
             task.cancel()
+        self.bus.tell_losses(time.monotonic_ns(), time.time_ns(), last=True)
         log.info("stopping", step="sockets closed", queued=sum(len(buffer) for buffer in self.bus.buffers))
 
     def _saturation_changed(self, saturated: bool) -> None:
@@ -300,6 +301,7 @@ class Service:
             self.loop_lag_s = max(loop.time() - due, self.loop_lag_s * 0.9, 0.0)
             for outlet in self.outlets:
                 outlet.look()
+            self.bus.tell_losses(time.monotonic_ns(), time.time_ns())
             if self.link is not None and self.stream is None and self.link.unconfirmed > unconfirmed:
                 log.warning(
                     "messages went down with a connection to NATS before it confirmed them",

@@ -29,6 +29,7 @@ class Buffer(Generic[M]):
         policy: Policy[M],
         journal: Journal[M] | None = None,
         settled: Callable[[], int] | None = None,
+        on_loss: Callable[[M, bool], None] = lambda _event, _conflated: None,
     ) -> None:
         """Make a buffer that holds nothing but what the journal does.
 
@@ -42,6 +43,8 @@ class Buffer(Generic[M]):
             journal: where events go that memory has no room for; None: nowhere.
             settled: how many of the events that were taken the sink has brought to their destination, in the order in
                 which it took them; None: a sink that answers for them no longer once it has taken them.
+            on_loss: told of each event that the sink will not get, during the run, and whether that is because a newer
+                one takes its place.
         """
         if capacity < MIN_CAPACITY:
             raise ValueError(f"expected a buffer of at least {MIN_CAPACITY} events, found {capacity}")
@@ -55,6 +58,7 @@ class Buffer(Generic[M]):
         self.last_failure: str | None = None
         self._take = take
         self._on_saturation = on_saturation
+        self._on_loss = on_loss
         self.holds_sockets = policy.holds_sockets
         self._spilling = policy.spilling
         self._conflated = policy.conflated
@@ -94,7 +98,7 @@ class Buffer(Generic[M]):
         try:
             taken = self._take(event)
         except Exception as error:  # noqa: BLE001 - a sink's fault must reach neither the socket nor the other sinks
-            account.dropped += 1
+            self._drop(event, account)
             self._note(error)
             return
         if taken:
@@ -106,7 +110,7 @@ class Buffer(Generic[M]):
         """Drop `event` with a count: for a source that cannot be told to wait while the buffer is saturated."""
         account = self.accounts[event.__class__]
         account.received += 1
-        account.dropped += 1
+        self._drop(event, account)
 
     def drain(self, limit: int) -> int:
         """Hand over up to `limit` events that wait, until the sink refuses one; return how many left."""
@@ -119,7 +123,7 @@ class Buffer(Generic[M]):
                     break
                 account.delivered += 1
             except Exception as error:  # noqa: BLE001 - as in put
-                account.dropped += 1
+                self._drop(event, account)
                 self._note(error)
             lane.pop()
             if lane is self._fresh:
@@ -181,7 +185,7 @@ class Buffer(Generic[M]):
             self._fresh.add(event, self._durable.arrived, conflated=kind in self._conflated)
             account.queued += 1
         else:
-            account.dropped += 1
+            self._drop(event, account)
             return
         self._idle = False
         if held + 1 >= self._conflated_at:
@@ -192,12 +196,18 @@ class Buffer(Generic[M]):
         if len(self) < self._conflated_at:
             return
         for gone in self._fresh.conflate():
-            self.accounts[gone].queued -= 1
-            self.accounts[gone].conflated += 1
+            account = self.accounts[gone.__class__]
+            account.queued -= 1
+            account.conflated += 1
+            self._on_loss(gone, True)
         if not self.saturated and len(self) >= self.capacity and self._durable.blocked:
             self.saturated = True
             self.saturations += 1
             self._on_saturation()
+
+    def _drop(self, event: M, account: Account) -> None:
+        account.dropped += 1
+        self._on_loss(event, False)
 
     def _note(self, error: Exception) -> None:
         self.failures += 1

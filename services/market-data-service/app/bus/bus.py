@@ -1,9 +1,10 @@
-"""Synchronous fan-out of events to the buffers of all sinks."""
+"""Synchronous fan-out of events to the buffers of all sinks; each is told what it did not get."""
 
 from collections.abc import Callable
 
 from app.bus.buffer import Buffer
 from app.bus.journal import Journal
+from app.bus.losses import Losses
 from app.bus.policy import NATS, Policy
 from md_contract.events import TYPE_OF, Event
 
@@ -21,6 +22,7 @@ class Bus:
         self.buffers: list[Buffer] = []
         self.saturated = False
         self.last_recv: dict[type[Event], dict[str, int]] = {cls: {} for cls in TYPE_OF}  # ns, by type and symbol
+        self._losses: list[Losses] = []  # of each buffer
         self._on_saturation = on_saturation
 
     def attach(
@@ -33,8 +35,10 @@ class Bus:
         settled: Callable[[], int] | None = None,
     ) -> Buffer:
         """Add a sink before the first event; see `Buffer` for the arguments."""
-        buffer = Buffer(name, take, capacity, self._saturation_changed, policy, journal, settled)
+        losses = Losses(name)
+        buffer = Buffer(name, take, capacity, self._saturation_changed, policy, journal, settled, losses.add)
         self.buffers.append(buffer)
+        self._losses.append(losses)
         return buffer
 
     def publish(self, event: Event) -> None:
@@ -45,6 +49,16 @@ class Bus:
                 buffer.refuse(event)
             else:
                 buffer.put(event)
+
+    def tell_losses(self, mono_ns: int, wall_ns: int, *, last: bool = False) -> None:
+        """Tell each sink what it did not get, once it has room again; called a few times a second.
+
+        `last`: at the end, room or not.
+        """
+        for buffer, losses in zip(self.buffers, self._losses, strict=True):
+            if last or (losses.is_due(mono_ns) and not buffer.saturated):
+                for status in losses.take(mono_ns, wall_ns):
+                    buffer.put(status)
 
     def _saturation_changed(self) -> None:
         saturated = any(buffer.saturated and buffer.holds_sockets for buffer in self.buffers)

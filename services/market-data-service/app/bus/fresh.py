@@ -34,16 +34,15 @@ class FreshLane(Generic[M]):
                 numbers.append(self._arrivals)
                 self._doubled.add(key)
 
-    def conflate(self) -> Iterator[type[M]]:
-        """Keep only the latest of each stream that may be conflated, and tell the kind of each event that goes.
+    def conflate(self) -> Iterator[M]:
+        """Keep only the latest of each stream that may be conflated, and tell each event that goes.
 
         Each event is looked at once, so O(1) amortised.
         """
         for key in self._doubled:
             numbers = self._streams[key]
             while len(numbers) > 1:
-                del self._events[numbers.popleft()]
-                yield key[0]
+                yield self._events.pop(numbers.popleft())[1]
         self._doubled.clear()
 
     @property

@@ -60,7 +60,7 @@ async def _count(reader: Reader, symbol: str, start_ns: int) -> HourCount:
             gap.symbol.in_([symbol, SYSTEM]),
             gap.ts_recv >= start_ns,
             gap.ts_recv < start_ns + HOUR_NS,
-            gap.kind == "gap",
+            gap.kind.in_(("gap", "drop")),
         )
     )
     return HourCount(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange_sim import ExchangeSim, MarketModel
-from md_contract.events import Event, Trade
+from md_contract.events import Event, Status, Trade
 from nats_link.testing import NatsServer
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -128,6 +128,11 @@ async def test_trades_beyond_the_bound_wait_on_disk_and_are_published_once_and_i
             await tap.until(lambda: len(tap.messages) == total)
     assert rows["trade"]["delivered"] == rows["trade"]["received"] > 1500
     assert rows["quote"]["conflated"] > 0
+    drops = [event for _, event in tap.messages if isinstance(event, Status) and event.kind == "drop"]
+    for kind in ("quote", "book_l2"):
+        told = [event.detail for event in drops if event.detail["type"] == kind]
+        assert sum(detail["missing"] for detail in told) == rows[kind]["conflated"]
+        assert all(detail["latest_kept"] for detail in told)
     for subject in tap.subjects:
         assert [event.seq for event in tap.on(subject)] == list(range(1, len(tap.on(subject)) + 1))
     for subject in TRADES:

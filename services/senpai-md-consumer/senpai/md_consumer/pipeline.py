@@ -12,7 +12,7 @@ from md_contract.signals import FeatureVector, Signal, Trust
 from md_contract.subjects import SYSTEM
 from md_contract.units import NS_PER_S
 from senpai.md_consumer.counters import Counters
-from senpai.md_consumer.marks import NEW_EPOCH
+from senpai.md_consumer.marks import INPUT_OF, NEW_EPOCH
 from senpai.md_consumer.rules import RULES, Finding, RuleSpec
 from senpai.md_consumer.state import LatestState, SymbolState
 from senpai.md_consumer.tracked import PipelineOptions, RuleWatch, Tracked, Withheld
@@ -22,6 +22,9 @@ __all__ = ["Counters", "LatestState", "Pipeline", "PipelineOptions", "Withheld"]
 
 MOST_PROVIDER_CHARS: Final = 64
 MARKET_TYPES: Final = ("trade", "quote", "book_l2")
+LOSSES: Final = ("gap", "drop")  # kinds of status that say that events are missing for good
+MOST_TOLD: Final = 10**12  # missing events; nobody loses more
+CONFLATED_TYPES: Final = ("quote", "book_l2")
 
 
 class Pipeline:
@@ -34,6 +37,7 @@ class Pipeline:
         self._options = options
         self._rules = rules
         self._tracked: dict[str, Tracked] = {}
+        self._feed_gaps: dict[str, str] = {}  # of tracked symbols: what was lost since it was last asked
 
     @property
     def symbols(self) -> Collection[str]:
@@ -127,6 +131,11 @@ class Pipeline:
             if tracked.trust is not None and tracked.trust.stale
         }
 
+    def take_feed_gaps(self) -> dict[str, str]:
+        """The symbols of which the producer has said since the last call that events are missing; and which ones."""
+        gaps, self._feed_gaps = self._feed_gaps, {}
+        return gaps
+
     def switched(self) -> dict[str, str]:
         """The symbols whose source had just switched when `on_time` last looked, and to which provider."""
         return {
@@ -157,6 +166,8 @@ class Pipeline:
         self.counters.statuses[kind] = self.counters.statuses.get(kind, 0) + 1
         signals: list[Signal] = []
         for tracked in self._meant(event):
+            if kind in LOSSES:
+                self._feed_gaps[tracked.state.symbol] = _lost_events(event.detail)
             _note(tracked.state, event, mono_ns)
             signals += self._look_at_busy(tracked, mono_ns)
         return signals
@@ -194,9 +205,11 @@ class Pipeline:
 
 def _note(state: SymbolState, status: Status, mono_ns: int) -> None:
     """Apply a status event to one symbol. A switch of source shows in the events themselves."""
-    if status.kind in ("gap", "drop"):
+    if status.kind in LOSSES:
         event_type = status.detail.get("type", "trade")
-        if event_type in MARKET_TYPES:
+        if event_type in CONFLATED_TYPES and status.detail.get("latest_kept") is True:
+            state.thin(INPUT_OF[event_type], f"{event_type}_gap")
+        elif event_type in MARKET_TYPES:
             _lose(state, event_type, f"{event_type}_gap")
     elif status.kind in ("reconnect", "correction", "source_switch"):
         state.mark(status.kind)
@@ -219,6 +232,13 @@ def _note_backfill(state: SymbolState, detail: dict[str, Any]) -> None:
         state.open_hole(name)
     else:
         state.fill_hole(name)
+
+
+def _lost_events(detail: dict[str, Any]) -> str:
+    """What a status says is missing, in words."""
+    event_type, missing = detail.get("type", "trade"), detail.get("missing")
+    known = isinstance(missing, int) and not isinstance(missing, bool) and 0 < missing <= MOST_TOLD
+    return f"{missing if known else 'some'} {event_type if event_type in MARKET_TYPES else 'other'} events"
 
 
 def _provider_named(name: object) -> str | None:

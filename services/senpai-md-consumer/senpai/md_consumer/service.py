@@ -264,6 +264,7 @@ class Service:
             connected=self.link.connected,
             reconnects=self.link.reconnects,
             stale=self.pipeline.silences(heart_ns),
+            feed_gaps=self.pipeline.take_feed_gaps(),
             switched=self.pipeline.switched(),
             plugins_off=self.plugins.off(),
         )

@@ -228,6 +228,12 @@ class SymbolState:
         if self.quotes is not None:
             self.quotes.clear()
 
+    def thin(self, source: Input, reason: str) -> None:
+        """Note that of some events of an input only the latest were kept: that is right, what looks back is not."""
+        self.marks.set(reason, source, self.clock.now, self.seen[source] - 1)
+        if source == "quotes" and self.quotes is not None:
+            self.quotes.clear()
+
     def lose_books(self, reason: str) -> None:
         """Until the next book, nothing is known of its levels."""
         self.mark(reason, "books")

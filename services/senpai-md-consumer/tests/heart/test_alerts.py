@@ -24,6 +24,7 @@ BAD: dict[str, dict[str, Any]] = {
     "gap": {"missing": 7, "holes": 1},
     "backpressure": {"queue_fill": 0.95},
     "stale": {"stale": {"BTCUSDT": 12.0}},
+    "feed_gap": {"feed_gaps": {"BTCUSDT": "50 trade events"}},
     "source_switch": {"switched": {"BTCUSDT": "bybit"}},
     "split_symbol": {"missing": 50, "holes": 50},
     "nats": {"connected": False},
@@ -35,6 +36,7 @@ WORDS = {
     "gap": "7 messages",
     "backpressure": "95%",
     "stale": "BTCUSDT for 12 s",
+    "feed_gap": "the feed of BTCUSDT has lost 50 trade events for good",
     "source_switch": "BTCUSDT now comes from bybit",
     "split_symbol": "queue group senpai-md",
     "nats": "start NATS",
@@ -43,7 +45,8 @@ WORDS = {
 }
 TOTALS = ("received", "holes", "missing", "duplicates", "rebased", "reconnects")
 FINE: dict[str, Any] = {
-    "latency_ms": 5.0, "queue_fill": 0.0, "connected": True, "stale": {}, "switched": {}, "plugins_off": {},
+    "latency_ms": 5.0, "queue_fill": 0.0, "connected": True, "stale": {}, "feed_gaps": {}, "switched": {},
+    "plugins_off": {},
 }  # fmt: skip
 # Of each kind: what is not enough, what just is, and for how many seconds; what does not resolve it, what just does,
 # and for how many seconds. A share is that of ten seconds, so it is there after nine more.
@@ -52,6 +55,7 @@ LIMITS: dict[str, tuple[dict[str, Any], dict[str, Any], int, dict[str, Any], dic
     "gap": ({}, {"missing": 1}, 0, {"missing": 1}, {}, 60),
     "backpressure": ({"queue_fill": 0.89}, {"queue_fill": 0.9}, 0, {"queue_fill": 0.7}, {"queue_fill": 0.69}, 5),
     "stale": ({}, {"stale": {"BTCUSDT": 9.0}}, 0, {"stale": {"BTCUSDT": 9.0}}, {}, 10),
+    "feed_gap": ({}, {"feed_gaps": {"BTCUSDT": "x"}}, 0, {"feed_gaps": {"BTCUSDT": "x"}}, {}, 60),
     "source_switch": ({}, {"switched": {"BTCUSDT": "bybit"}}, 0, {"switched": {"BTCUSDT": "bybit"}}, {}, 10),
     "split_symbol": ({"holes": 19}, {"holes": 20}, 9 + 20, {"holes": 5}, {"holes": 4}, 30),
     "nats": ({}, {"connected": False}, 0, {"connected": False}, {}, 5),

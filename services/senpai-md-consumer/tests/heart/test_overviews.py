@@ -84,6 +84,39 @@ def test_a_switch_names_the_provider_that_a_status_names_if_that_is_a_name(marke
     assert market.pipeline.switched() == {"BTCUSDT": shown}
 
 
+@pytest.mark.parametrize(
+    ("kind", "detail", "said"),
+    [
+        ("gap", {"from": 1, "to": 50, "missing": 50}, "50 trade events"),
+        ("drop", {"type": "quote", "missing": 1, "latest_kept": True}, "1 quote events"),
+        ("gap", {"missing": None}, "some trade events"),
+        ("gap", {"missing": 0}, "some trade events"),
+        ("gap", {"missing": True}, "some trade events"),
+        ("gap", {"missing": 10**12}, "1000000000000 trade events"),
+        ("gap", {"missing": 10**12 + 1}, "some trade events"),
+        ("gap", {"missing": "50"}, "some trade events"),
+        ("gap", {"type": ["odd"], "missing": 50}, "50 other events"),
+    ],
+)
+def test_what_the_producer_has_lost_is_told_once_and_in_words(
+    market: Any, kind: str, detail: dict[str, Any], said: str
+) -> None:
+    market.trade(0)
+    market.status("backfill", missing=3)
+    assert market.pipeline.take_feed_gaps() == {}
+    market.status(kind, **detail)
+    market.status("gap", "UNKNOWN")
+    assert market.pipeline.take_feed_gaps() == {"BTCUSDT": said}
+    assert market.pipeline.take_feed_gaps() == {}
+
+
+def test_a_loss_of_all_symbols_is_one_of_each(market: Any) -> None:
+    for one in symbols(market, "AB"):
+        one.trade(0)
+    market.status("gap", "__system__")
+    assert market.pipeline.take_feed_gaps() == dict.fromkeys("AB", "some trade events")
+
+
 def test_trust_can_be_asked_for_by_itself(make_market: Any) -> None:
     market = make_market(features=select("none"))
     market.trade(0)

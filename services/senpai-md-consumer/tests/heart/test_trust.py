@@ -123,6 +123,8 @@ def test_news_of_an_unknown_symbol_is_nothing(market: Any) -> None:
         ("gap", {"type": "quote"}, ["quote_gap"], True, 0),
         ("drop", {"type": "trade"}, ["trade_gap", "warming_up"], True, 1),
         ("drop", {"type": "book_l2"}, ["book_l2_gap"], True, 0),
+        ("drop", {"type": "trade", "latest_kept": True}, ["trade_gap", "warming_up"], True, 1),
+        ("drop", {"type": "quote", "latest_kept": True}, ["quote_gap"], True, 0),
         ("reconnect", {"reason": "closed"}, ["reconnect"], True, 0),
         ("backfill", {"from": 1, "to": 3, "missing": 3, "backfilled": 0}, ["backfill"], True, 0),
         ("backfill", {"from": 1, "to": 3, "missing": 0, "backfilled": 3}, [], False, 0),

@@ -12,7 +12,12 @@ from senpai.md_consumer.alerts.readings import Readings
 from senpai.md_consumer.alerts.share import Share
 
 FIRST_CONNECTION_S: Final = 5  # so long NATS may take at the start
-GROUPS: Final = ("stale", "source_switch", "plugin_off")  # about one symbol or plug-in each; the others are about all
+GROUPS: Final = (
+    "stale",
+    "feed_gap",
+    "source_switch",
+    "plugin_off",
+)  # about one symbol or plug-in each; the others are about all
 MOST_SUBJECT_CHARS: Final = 64
 
 
@@ -44,7 +49,9 @@ class Alerts:
         if not self._single["gap"].is_firing:
             self._lost = 0
         silences = {symbol: f"{silence_s:.0f} s" for symbol, silence_s in readings.stale.items()}
-        for name, whys in zip(GROUPS, (silences, readings.switched, readings.plugins_off), strict=True):
+        for name, whys in zip(
+            GROUPS, (silences, readings.feed_gaps, readings.switched, readings.plugins_off), strict=True
+        ):
             found += self._group(name, whys, mono_ns, wall_ns)
         self._missing, self._rebased, self._reconnects = readings.missing, readings.rebased, readings.reconnects
         return found

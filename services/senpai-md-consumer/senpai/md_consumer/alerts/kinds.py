@@ -49,6 +49,15 @@ KINDS: Final[dict[str, Kind]] = {
         summary="{value:.0f} symbols have fallen silent at about the same time: see the producer's /health",
         summary_resolved="all of these symbols speak again, or are no longer followed",
     ),
+    "feed_gap": Kind(
+        "warning", quiet_s=60,
+        firing="the feed of {subject} has lost {why} for good: see the producer's log and /bus-stats; what looks back "
+        "over the gap is not trusted",
+        resolved="the feed of {subject} has lost nothing in the last minute",
+        summary="the feeds of {value:.0f} symbols have lost events at about the same time: see the producer's log and "
+        "/bus-stats",
+        summary_resolved="these feeds have lost nothing in the last minute",
+    ),
     "source_switch": Kind(
         "info", quiet_s=10,
         firing="{subject} now comes from {why}: its windows begin anew; see the producer's /providers",

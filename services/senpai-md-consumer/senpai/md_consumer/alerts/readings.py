@@ -18,5 +18,6 @@ class Readings:
     connected: bool  # to NATS
     reconnects: int  # to NATS, in all
     stale: Mapping[str, float]  # symbol -> seconds of silence
+    feed_gaps: Mapping[str, str]  # symbol -> what its producer says was lost since the last look
     switched: Mapping[str, str]  # symbol -> the provider it has just changed to
     plugins_off: Mapping[str, str]  # plug-in -> why it is switched off
