@@ -24,6 +24,11 @@ CLOSE_S: Final = 0.5  # nats-py waits for the peer when it closes, and a frozen 
 NEVER_S: Final = 86_400
 INFO_NAME: Final = "_server_info"  # private: where nats-py's client keeps the server's INFO
 MAX_PROBES: Final = 64  # pings without an answer yet
+BROKEN: Final = (
+    OSError,
+    Error,
+    RuntimeError,
+)  # by a connection that is no more; the last is uvloop's, of a closed handle
 
 
 class ConnectError(Exception):
@@ -94,7 +99,7 @@ class Connection:
             self._gone.add_done_callback(lambda _: self.end(self._reason()))
             await within(self._options.connect_timeout_s, self._subscribe())
             opened = not self._over.done()
-        except (OSError, Error, TimeoutError, ValueError) as error:
+        except (*BROKEN, ValueError) as error:
             raise ConnectError(self._reason(error)) from None
         finally:
             if not opened:
@@ -124,7 +129,7 @@ class Connection:
         self._writer.abort()
         try:
             await within(CLOSE_S, self._client.close())
-        except (OSError, Error, TimeoutError):
+        except BROKEN:
             pass  # nats-py's close raises on connections that are already broken
         finally:
             for probe in list(self._probes):
@@ -159,7 +164,7 @@ class Connection:
                 if self._outbox.gone >= end:
                     return await self._ask()
                 await self._writer.drain()
-        except (OSError, Error) as error:
+        except BROKEN as error:
             self.end(self._reason(error))
         return False
 
@@ -260,7 +265,7 @@ class Connection:
                 await self._writer.drain()
                 self._congested.clear()
                 self.push()
-        except (OSError, Error) as error:
+        except BROKEN as error:
             self.end(self._reason(error))
 
     def _reason(self, error: BaseException | None = None) -> str:

@@ -262,3 +262,17 @@ async def test_a_callback_that_raises_changes_nothing(
     assert link.publish("t", b"x")
     await until(lambda: seen)
     assert link.errors == 2
+
+
+async def test_a_connection_given_up_while_nats_py_has_something_to_send_is_made_anew(
+    nats_server: NatsServer, start_link: Start, until: Until
+) -> None:
+    link = start_link(nats_server.url)
+    await until(lambda: link.connected)
+    connection = link._connection
+    assert connection is not None
+    client: Any = connection._client
+    client._flusher_task.cancel()  # it may be waiting for room in a transport that gives none
+    client._pending, client._pending_data_size = [b"PONG\r\n"], 6  # what the server asked for in that very moment
+    connection.end("no answer")
+    await until(lambda: link.connected and link.reconnects == 1)

@@ -107,7 +107,7 @@ def record(
     what is published while it does not run is not recorded. With USE_JETSTREAM=true it reads the stream MD_EVENTS,
     from where it stopped, and listens to what is not in there: features, signals and alerts. An SQLite file has one
     writer: beside a service that stores, give it a STORAGE_URL of its own, or start the service with STORAGE_URL=
-    (empty).
+    (empty). RETENTION_DAYS holds here as it does for the service.
     """
     if not from_nats:
         _refuse(EXIT_USAGE, "record: say --from-nats to record what goes over NATS; there is no other source")

@@ -23,6 +23,7 @@ def log_ledger(buffers: Iterable[Buffer[Any]], storage: StorageSink[Any] | None 
             sink=buffer.name,
             difference=sum(account.difference for account in rows.values()),
             **{name: _as_text(account) for name, account in rows.items()},
+            **_corrupt(buffer),
             **_rows(buffer, storage),
         )
 
@@ -33,6 +34,15 @@ def _as_text(account: Account) -> str:
         f"{account.received} received{recovered} = {account.delivered} delivered + {account.conflated} conflated"
         f" + {account.dropped} dropped + {account.spilled} spilled + {account.queued} queued"
     )
+
+
+def _corrupt(buffer: Buffer[Any]) -> dict[str, str]:
+    """What was damaged on disk; an earlier run's is in no account, since nobody can tell its kind any more."""
+    journal = buffer.journal
+    if journal is None or not journal.corrupt:
+        return {}
+    before = journal.corrupt_before
+    return {"corrupt": f"{journal.corrupt - before} of this run, in dropped + {before} of an earlier one"}
 
 
 def _rows(buffer: Buffer[Any], storage: StorageSink[Any] | None) -> dict[str, str]:

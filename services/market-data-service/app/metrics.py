@@ -21,6 +21,8 @@ _OUTCOMES: Final = ("delivered", "conflated", "dropped")
 _JOURNAL_COUNTERS: Final = {
     "torn": "Records that a run before left unfinished when it was killed.",
     "corrupt": "Records that could not be read any more.",
+    "corrupt_before": "Those of an earlier run among them, which no other count has.",
+    "misnamed": "Files of an earlier run that were read from their start, since their names said the impossible.",
     "refused": "Events the journal could not take.",
     "write_errors": "Writes that the disk refused.",
     "read_errors": "Reads that the disk refused.",

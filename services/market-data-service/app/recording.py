@@ -8,7 +8,7 @@ import structlog
 from app.journal import Journal, JournalError
 from app.loop import make_runner, stop_on_signals, warn_of_open_secrets
 from app.record.messages import decode
-from app.record.recorder import FromStream, Recorder
+from app.record.recorder import FromStream, Recorder, Retention
 from app.settings import BadSettingsError, Settings
 from app.storage.opening import open_store
 from app.storage.rows import Storable
@@ -46,6 +46,7 @@ async def _record(settings: Settings, subjects: Sequence[str], queue: str, durab
         queue=queue,
         capacity=settings.bus_capacity,
         jetstream=FromStream(stream_options(settings), durable) if settings.use_jetstream else None,
+        retention=Retention(settings.archive_dir, settings.retention_days) if settings.retention_days else None,
     )
     stop_on_signals(recorder)
     warn_of_open_secrets(settings.secret_files)

@@ -140,6 +140,11 @@ class DiffSync:
         self._asked = True
 
     @property
+    def has_begun(self) -> bool:
+        """True from the first update on, until everything is lost."""
+        return self.state is not SyncState.WAITING
+
+    @property
     def synchronised(self) -> bool:
         return self.state in SYNCHRONISED
 

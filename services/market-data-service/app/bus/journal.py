@@ -18,6 +18,8 @@ class Journal(Protocol[M]):
     recovering: bool  # what was read last had been left by an earlier run
     torn: int  # records cut off unfinished, because a run before was killed
     corrupt: int  # records that could not be read any more
+    corrupt_before: int  # those of an earlier run among them: no account has them, since nobody knows their kind
+    misnamed: int  # files of an earlier run, read from their start since their names say the impossible
     refused: int  # events it could not take
     write_errors: int
     read_errors: int

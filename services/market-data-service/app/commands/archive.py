@@ -8,12 +8,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.commands.common import EXIT_USAGE, UntilOption, read_span, refuse, settings, with_store
+from app.commands.common import EXIT_FAILURE, EXIT_USAGE, UntilOption, read_span, refuse, settings, with_store
 from app.history.output import NO_ARROW
 from app.history.times import show_time
 
 if TYPE_CHECKING:
     from app.history.archive.layout import Hour
+    from app.history.archive.run import Outcome
     from app.storage.reader import Reader
 
 DEFAULT_TYPES = "trade,quote,book,heartbeat,gap,feature,signal"
@@ -54,6 +55,10 @@ class Bar:
         if self._progress.disable:
             typer.echo(f"done: {hour}, {self._rows:,} rows so far", err=True)
 
+    def damaged(self, hour: "Hour", why: str) -> None:
+        self._progress.update(self._task, advance=1, description=str(hour))
+        self._progress.console.print(f"damaged: {hour.type} {why}", soft_wrap=True)
+
 
 def archive(
     since: Annotated[
@@ -68,7 +73,9 @@ def archive(
     """Write whole hours that are over to Parquet files, read them back and compare.
 
     Runs beside the service. An hour that is archived already is written anew only when rows of it came later, and
-    what the archive has is never lost by that. The service deletes what was verified after RETENTION_DAYS.
+    what the archive has is never lost by that. An hour whose files are damaged is left as it is: it is told, the others
+    are archived, and the exit code is 1. Who writes to the store deletes what was verified
+    after RETENTION_DAYS.
     """
     try:
         from app.history.archive.run import archive as work
@@ -87,12 +94,15 @@ def archive(
 
     with Bar() as bar:
 
-        async def run(reader: "Reader") -> str:
-            done = await work(reader, root, names, span.since, stop, bar)
-            return (
-                f"{done.rows:,} rows of {done.hours} hours in {done.files} files ({done.bytes / 1e6:,.1f} MB) "
-                f"in {root}; {done.unchanged} hours were archived already; hours until {show_time(stop)}"
-            )
+        async def run(reader: "Reader") -> "Outcome":
+            return await work(reader, root, names, span.since, stop, bar)
 
-        summary = with_store(config.read_storage_url(), run)
-    typer.echo(summary)
+        done = with_store(config.read_storage_url(), run)
+    typer.echo(
+        f"{done.rows:,} rows of {done.hours} hours in {done.files} files ({done.bytes / 1e6:,.1f} MB) "
+        f"in {root}; {done.unchanged} hours were archived already; hours until {show_time(stop)}"
+    )
+    if done.damaged:
+        refuse(
+            EXIT_FAILURE, f"{done.damaged} hours are damaged and not archived: do what their lines above say, run again"
+        )

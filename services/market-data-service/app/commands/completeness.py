@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from app.commands.common import (
@@ -52,7 +53,13 @@ def completeness(
 
         known = sorted({*await reader.symbols(schema.trade), *await reader.symbols(schema.quote)} - {SYSTEM})
         symbols = known if symbol is None else [check_symbol(symbol, known)]
-        reports = [line async for line in report(reader, symbols, span.since, span.until, span.now)]
+        with _bar() as bar:
+            task = bar.add_task("completeness", total=None)
+
+            def on_hour(done: int, of: int) -> None:
+                bar.update(task, completed=done, total=of)
+
+            reports = [line async for line in report(reader, symbols, span.since, span.until, span.now, on_hour)]
         _show(reports, form)
         return reports
 
@@ -63,6 +70,20 @@ def completeness(
     unproved = sum((entry.complete_percent or 0) >= at_least and entry.at_most for entry in reports)
     if below or unproved:
         refuse(EXIT_FAILURE, f"{below} lines are below {at_least:g} %, {unproved} may be (<=); of {len(reports)}")
+
+
+def _bar() -> Progress:
+    """A progress bar on a terminal, nothing elsewhere; gone when the report is there."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("hours"),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr, highlight=False, markup=False, emoji=False),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
 
 
 def _show(reports: list[Report], form: str) -> None:

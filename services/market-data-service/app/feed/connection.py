@@ -1,7 +1,7 @@
 """Where one connection stands: a table of states, and the facts that /health shows."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -48,6 +48,8 @@ class Connection:
     frames: int = 0  # of any kind
     last_recv_ns: int | None = None  # of a data frame
     last_end: str | None = None  # how the last connection or attempt ended
+    next_attempt_ns: int | None = None  # while it waits for one
+    refused: Mapping[str, str] = field(default_factory=dict)  # symbols the venue would not give, or not all of: why
     heard: Callable[[str], int | None] | None = None  # of a symbol: its last promised sign of life; None: none promised
     hang_up: Callable[[str], None] | None = None  # ends the present connection, for this reason
 

@@ -96,6 +96,7 @@ class Session:
 
     def _introduce(self) -> None:
         """Be the connection that people and the detectors of silence see."""
+        self._connection.refused = self._conversation.refused
         self._connection.heard = getattr(self._conversation, "heard", None)  # few venues promise signs of life
         self._connection.hang_up = self._listener.hang_up
 

@@ -120,7 +120,11 @@ class Supervisor:
             lasted_s=round(ending.lasted_s, 1),
             next_attempt_in_s=round(delay_s, 1),
         )
-        await self._clock.sleep(delay_s)
+        self._connection.next_attempt_ns = self._clock.wall_ns() + int(delay_s * NS_PER_S)
+        try:
+            await self._clock.sleep(delay_s)
+        finally:
+            self._connection.next_attempt_ns = None
 
     def _begin(self, reason: str | None, *, is_successor: bool = False) -> _Run:
         self._connection.attempts += 1

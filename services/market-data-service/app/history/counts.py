@@ -1,9 +1,9 @@
-"""The counts behind the completeness report, asked of the store hour by hour."""
+"""The counts behind the completeness report, asked of the store hour by hour, where there is anything to count."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Table, case, cast, func, select
+from sqlalchemy import BigInteger, Column, case, cast, func, select
 
 from app.history.completeness import NUMBERED, HourCount, Report, SourceCount, assess, uptime
 from app.history.times import HOUR_NS, floor_hour, show_time
@@ -14,10 +14,45 @@ from md_contract.subjects import SYSTEM
 OF_ALL: Final[dict[str, Any]] = {"missing": None}  # what a gap of all symbols says of one of them
 PLAIN_ID: Final = "^[0-9]{1,18}$"  # what fits into 64 bits
 MARGIN_NS: Final = HOUR_NS // 12  # heartbeats just outside the hour tell about its edges
+NEVER: Final = 1 << 63  # beyond every time
+
+
+class _Ahead:
+    """Where the next row of one symbol in one table is: of the time before it nothing needs to be asked."""
+
+    def __init__(self, reader: Reader, time: Column[Any], symbol: str) -> None:
+        self._reader = reader
+        self._time = time
+        self._symbol = symbol
+        self._next = -NEVER
+
+    async def is_any(self, start_ns: int, stop_ns: int) -> bool:
+        """Whether there are rows with `start_ns <= time < stop_ns`; no `start_ns` is below the one before."""
+        if self._next < start_ns:
+            mine = (self._time.table.c.symbol == self._symbol, self._time >= start_ns)
+            [(found,)] = await self._reader.rows(select(func.min(self._time)).where(*mine))
+            self._next = NEVER if found is None else found
+        return self._next < stop_ns
+
+
+class _Symbol:
+    """What lies ahead of one symbol."""
+
+    def __init__(self, reader: Reader, symbol: str) -> None:
+        self.name = symbol
+        self.trades = _Ahead(reader, schema.trade.c.ts, symbol)
+        self.quotes = _Ahead(reader, schema.quote.c.ts_recv, symbol)
+        self.books = _Ahead(reader, schema.book.c.ts_recv, symbol)
+        self.gaps = _Ahead(reader, schema.gap.c.ts_recv, symbol)
 
 
 async def report(
-    reader: Reader, symbols: Sequence[str], since_ns: int, until_ns: int, now_ns: int
+    reader: Reader,
+    symbols: Sequence[str],
+    since_ns: int,
+    until_ns: int,
+    now_ns: int,
+    on_hour: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> AsyncIterator[Report]:
     """The lines of the report, by hour, then symbol: from the first hour in which anything of these symbols is stored.
 
@@ -27,19 +62,25 @@ async def report(
         since_ns: of the first hour, which is taken as a whole.
         until_ns: of the last one.
         now_ns: the present; an hour that is not over is judged by what has passed of it.
+        on_hour: told of every hour that has been looked at: how many are, and of how many.
     """
     first = await _first(reader, symbols)
     if first is None or first >= until_ns:
         return
     start = floor_hour(max(since_ns, first))
     ever_beat = bool(await _beats(reader, 0, until_ns, limit=1))
-    while start < min(until_ns, now_ns):
+    starts = range(start, min(until_ns, now_ns), HOUR_NS)
+    ahead = [_Symbol(reader, symbol) for symbol in symbols]
+    gaps_of_all = _Ahead(reader, schema.gap.c.ts_recv, SYSTEM)
+    heartbeats = _Ahead(reader, schema.heartbeat.c.ts_recv, SYSTEM)
+    for done, start in enumerate(starts, start=1):
         stop = min(start + HOUR_NS, now_ns)
-        beats = await _beats(reader, start - MARGIN_NS, stop + MARGIN_NS) if ever_beat else []
+        around = start - MARGIN_NS, stop + MARGIN_NS
+        beats = await _beats(reader, *around) if ever_beat and await heartbeats.is_any(*around) else []
         ran = uptime(beats, start, stop) if ever_beat else None
-        for symbol in symbols:
-            yield assess(await _count(reader, symbol, start), ran, show_time(start)[:16] + "Z")
-        start += HOUR_NS
+        for symbol in ahead:
+            yield assess(await _count(reader, symbol, gaps_of_all, start), ran, show_time(start)[:16] + "Z")
+        on_hour(done, len(starts))
 
 
 async def _first(reader: Reader, symbols: Sequence[str]) -> int | None:
@@ -53,7 +94,20 @@ async def _first(reader: Reader, symbols: Sequence[str]) -> int | None:
     return min(firsts, default=None)
 
 
-async def _count(reader: Reader, symbol: str, start_ns: int) -> HourCount:
+async def _count(reader: Reader, symbol: _Symbol, gaps_of_all: _Ahead, start_ns: int) -> HourCount:
+    name, hour = symbol.name, (start_ns, start_ns + HOUR_NS)
+    is_gap = await symbol.gaps.is_any(*hour) or await gaps_of_all.is_any(*hour)
+    return HourCount(
+        name,
+        start_ns,
+        await _sources(reader, name, start_ns) if await symbol.trades.is_any(*hour) else [],
+        await _rows(reader, schema.quote.c.ts_recv, name, start_ns) if await symbol.quotes.is_any(*hour) else 0,
+        await _rows(reader, schema.book.c.ts_recv, name, start_ns) if await symbol.books.is_any(*hour) else 0,
+        await _gaps(reader, name, start_ns) if is_gap else [],
+    )
+
+
+async def _gaps(reader: Reader, symbol: str, start_ns: int) -> list[Any]:
     gap = schema.gap.c
     gaps = await reader.rows(
         select(gap.symbol, gap.detail).where(
@@ -63,21 +117,14 @@ async def _count(reader: Reader, symbol: str, start_ns: int) -> HourCount:
             gap.kind.in_(("gap", "drop")),
         )
     )
-    return HourCount(
-        symbol,
-        start_ns,
-        await _sources(reader, symbol, start_ns),
-        await _rows(reader, schema.quote, symbol, start_ns),
-        await _rows(reader, schema.book, symbol, start_ns),
-        [detail if whose == symbol else OF_ALL for whose, detail in gaps],
-    )
+    return [detail if whose == symbol else OF_ALL for whose, detail in gaps]
 
 
-async def _rows(reader: Reader, table: Table, symbol: str, start_ns: int) -> int:
+async def _rows(reader: Reader, time: Column[Any], symbol: str, start_ns: int) -> int:
     statement = (
         select(func.count())
-        .select_from(table)
-        .where(table.c.symbol == symbol, table.c.ts_recv >= start_ns, table.c.ts_recv < start_ns + HOUR_NS)
+        .select_from(time.table)
+        .where(time.table.c.symbol == symbol, time >= start_ns, time < start_ns + HOUR_NS)
     )
     [(count,)] = await reader.rows(statement)
     return int(count)

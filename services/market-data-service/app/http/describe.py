@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from app.bus import Account, Buffer, Bus, Journal
-from app.feed import Feed
+from app.feed import ConnectionState, Feed
 from app.http.order import OrderRules
 from app.liveness.watch import Liveness
 from app.sinks.jetstream import JetStreamSink
@@ -14,6 +15,7 @@ from md_contract.events import TYPE_OF, BookL2, Quote, Trade
 from md_contract.units import NS_PER_S
 from nats_link import Link
 
+MOST_SHOWN: Final = 5  # symbols in a notice
 _OUTCOMES: Final = ("received", "recovered", "delivered", "conflated", "dropped", "spilled", "queued", "difference")
 
 
@@ -41,13 +43,14 @@ def describe_health(parts: Parts, now_ns: int) -> dict[str, Any]:
     """
     ages = _event_ages(parts, now_ns)
     closed = parts.liveness.between_sessions(parts.liveness.active, now_ns)
-    reasons = list(_reasons(parts, ages, closed=closed))
+    reasons = list(_reasons(parts, ages, now_ns, closed=closed))
     link = parts.link
     return {
         "status": "stopping" if parts.stopping else "not_ready" if reasons else "ready",
         "reasons": reasons,
         "notices": [
             *_notices_of_the_market(parts, closed=closed),
+            *_notices_of_refusals(parts.liveness),
             *_notices(parts.bus),
             *_notices_of_storage(parts.storage),
         ],
@@ -86,10 +89,10 @@ def describe_health(parts: Parts, now_ns: int) -> dict[str, Any]:
     }
 
 
-def _reasons(parts: Parts, ages: Mapping[str, float | None], *, closed: bool) -> Iterator[str]:
+def _reasons(parts: Parts, ages: Mapping[str, float | None], now_ns: int, *, closed: bool) -> Iterator[str]:
     if parts.stopping:
         yield "the service is stopping"
-    yield from _reasons_of_the_active(parts)
+    yield from _reasons_of_the_active(parts, now_ns)
     if not closed and all(age is None for age in ages.values()):
         yield "no market data has come yet"
     if parts.link is not None and not parts.link.connected:
@@ -106,6 +109,16 @@ def _reasons(parts: Parts, ages: Mapping[str, float | None], *, closed: bool) ->
 def _notices_of_the_market(parts: Parts, *, closed: bool) -> Iterator[str]:
     if closed:
         yield f"{parts.liveness.active}: outside the regular session of its market, where no data is missed"
+
+
+def _notices_of_refusals(liveness: Liveness) -> Iterator[str]:
+    for name in liveness.watches:
+        refused = liveness.refused(name)
+        if refused:
+            shown = "; ".join(f"{symbol} ({why})" for symbol, why in islice(refused.items(), MOST_SHOWN))
+            more = f"; and {len(refused) - MOST_SHOWN} more, see /providers" if len(refused) > MOST_SHOWN else ""
+            count = len(refused)
+            yield f"{name}: {count} subscribed in part or not at all: {shown}{more}; change SYMBOLS or the account"
 
 
 def _notices(bus: Bus) -> Iterator[str]:
@@ -127,19 +140,30 @@ def _notices_of_storage(storage: StorageSink | None) -> Iterator[str]:
         yield f"nothing is stored now: {storage.writer.failing}; events are kept and it keeps trying"
 
 
-def _reasons_of_the_active(parts: Parts) -> Iterator[str]:
+def _reasons_of_the_active(parts: Parts, now_ns: int) -> Iterator[str]:
     """What is wrong with the provider whose events go out; a standby may be in any state."""
     liveness = parts.liveness
     feed = parts.feeds[liveness.active]
     if not feed.symbols:
         yield f"nothing to follow: {liveness.active} has none of the symbols ({', '.join(feed.excluded)})"
     elif not feed.connected:
-        yield f"not connected to {liveness.active}; it keeps trying"
+        yield f"not connected to {liveness.active}{_next_attempt(feed, now_ns)}"
     silence = liveness.silence(liveness.active)
     if silence is not None:
         yield f"{liveness.active}: {silence}"
     if liveness.undecidable is not None:
         yield liveness.undecidable
+
+
+def _next_attempt(feed: Feed, now_ns: int) -> str:
+    """Why the connection that is away for longest ended, and when it is tried again."""
+    waits = [
+        (connection.next_attempt_ns - now_ns, connection.last_end or "")
+        for connection in feed.connections
+        if connection.next_attempt_ns is not None and connection.state is not ConnectionState.LIVE
+    ]
+    wait_ns, why = max(waits, default=(0, ""))
+    return f": {why}; next attempt in {_seconds(max(wait_ns, 0)):.0f} s" if why else "; it keeps trying"
 
 
 def describe_providers(parts: Parts, now_ns: int) -> dict[str, Any]:
@@ -176,6 +200,7 @@ def _describe_provider(parts: Parts, name: str, feed: Feed, now: int) -> dict[st
         "lag_s": None if lag_ns is None else _seconds(lag_ns),
         "stale_symbols": [] if watch is None else watch.monitor.stale_symbols(),
         "excluded": feed.excluded,
+        "refused": liveness.refused(name),
         "standby_events": liveness.doors[name].held,
         "reconnects": feed.reconnects,
     }
@@ -228,6 +253,8 @@ def _describe_journal(journal: Journal) -> dict[str, Any]:
         "max_bytes": journal.max_bytes,
         "torn": journal.torn,
         "corrupt": journal.corrupt,
+        "corrupt_before": journal.corrupt_before,
+        "misnamed": journal.misnamed,
         "refused": journal.refused,
         "write_errors": journal.write_errors,
         "read_errors": journal.read_errors,

@@ -6,7 +6,7 @@ import re
 import stat
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.journal.framing import whole_bytes
 
@@ -20,6 +20,15 @@ _NO_LINKS: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 
 class JournalError(ValueError):
     """A folder that cannot hold a journal; the text is for people."""
+
+
+class Found(NamedTuple):
+    """A segment of an earlier run."""
+
+    size: int  # bytes
+    done: int  # bytes at its beginning that are done with
+    records: int  # behind those
+    was_torn: bool  # its last record was not written to its end
 
 
 class Folder:
@@ -72,8 +81,11 @@ class Folder:
         with os.fdopen(os.open(self.file(number, done), os.O_RDONLY | _NO_LINKS), "rb") as file:
             return file.read(size)
 
-    def take_up(self, number: int, done: int) -> tuple[int, int, bool]:
-        """Cut off what was not written to its end: the size then, the records not done with, and whether it was so.
+    def take_up(self, number: int, done: int) -> Found:
+        """Cut off what was not written to its end.
+
+        Where no record ends at `done`, as in a file that has become shorter than that, the name is wrong: nobody knows
+        what of the file is done with, so none of it is, and the file is renamed.
 
         Raises:
             OSError
@@ -83,7 +95,10 @@ class Folder:
         was_torn = whole < len(data)
         if was_torn:
             os.truncate(self.file(number, done), whole)
-        return whole, data.count(b"\n", done), was_torn
+        if done and data[done - 1 : done] != b"\n":
+            self.file(number, done).rename(self.file(number, 0))
+            done = 0
+        return Found(whole, done, data.count(b"\n", done), was_torn)
 
     def write_all(self, file: int, data: bytes) -> None:
         """Write to an open segment, however many calls that takes.

@@ -68,6 +68,8 @@ class Journal(Generic[M]):
         self.recovering = False
         self.torn = 0
         self.corrupt = 0
+        self.corrupt_before = 0
+        self.misnamed = 0
         self.refused = 0
         self.write_errors = 0
         self.read_errors = 0
@@ -121,7 +123,7 @@ class Journal(Generic[M]):
         events = reading.read(limit)
         self.records -= unread - reading.unread
         if reading.damaged > damaged:
-            self.corrupt += reading.damaged - damaged
+            self._count_corrupt(segment, reading.damaged - damaged)
             self.last_error = f"damaged records passed over in segment {segment.number}"
         if reading.over:
             self._end_reading(segment)
@@ -181,14 +183,15 @@ class Journal(Generic[M]):
         """Take up what an earlier run left; what it was writing when it was killed is cut off."""
         for number, done in self._folder.segments():
             try:
-                size, records, was_torn = self._folder.take_up(number, done)
+                size, since, records, was_torn = self._folder.take_up(number, done)
             except OSError as error:
                 self._read_failed(number, error)
                 continue
             self.torn += was_torn
+            self.misnamed += since != done
             self.bytes += size
             self.records += records
-            segment = Segment(number, size, records, done, recovered=True)
+            segment = Segment(number, size, records, since, recovered=True)
             if records:
                 self._segments.append(segment)
             else:
@@ -209,6 +212,7 @@ class Journal(Generic[M]):
             data = self._folder.read(segment.number, segment.done, segment.size)
         except OSError as error:
             self._read_failed(segment.number, error)
+            self._count_corrupt(segment, segment.records)
             self.records -= segment.records
             self.bytes -= segment.size
             return None
@@ -242,6 +246,11 @@ class Journal(Generic[M]):
                 self._folder.file(segment.number, segment.done).unlink()
             except OSError as error:
                 self._write_failed(error)
+
+    def _count_corrupt(self, segment: Segment, records: int) -> None:
+        self.corrupt += records
+        if segment.recovered:
+            self.corrupt_before += records
 
     def _read_failed(self, number: int, error: OSError) -> None:
         self.read_errors += 1

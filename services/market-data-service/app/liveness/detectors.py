@@ -10,7 +10,7 @@ Each also fires when the first sign of life never comes. A finer detector is not
 silence, and while the market is closed no data is missed. `now` is listening time (`silence.ListeningClock`), ns.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 
 from msgspec import Struct
@@ -34,6 +34,8 @@ class Line(Struct, frozen=True):
     opens: int  # connections that have come about on it so far
     heard: bool  # market data has come since the last look
     spoke: frozenset[str] | None = None  # symbols that gave the promised sign of life since then; None: none promised
+    fresh: frozenset[str] = frozenset()  # symbols of which market data has come since then
+    refused: Mapping[str, str] = {}  # symbols that the venue would not give, and why
 
 
 class Finding(Struct, frozen=True):

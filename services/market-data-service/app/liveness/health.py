@@ -31,6 +31,8 @@ class Facts(Struct, frozen=True):
     silent_ns: int  # since the last market data on a connection, or since we began to wait for it
     silence_limit_ns: int
     unconnected_ns: int  # since a connection was last open and subscribed
+    put_off_ns: int  # until the next attempt to connect, while none is made
+    last_end: str  # how the connection that waits for it ended
     connections: int
     frames: int  # totals since the start
     set_aside: int
@@ -107,7 +109,10 @@ _Check: TypeAlias = Callable[[_Look, float], str | None]
 
 def _connection(look: _Look, _share: float) -> str | None:
     unconnected_ns = look.facts.unconnected_ns
-    return f"not connected for {_seconds(unconnected_ns)}" if unconnected_ns > look.limits.transport_ns else None
+    limit_ns = look.limits.transport_ns
+    if look.facts.put_off_ns > limit_ns:  # it will be away for too long: no need to wait until it has been
+        return f"not connected: {look.facts.last_end}; next attempt in {_seconds(look.facts.put_off_ns)}"
+    return f"not connected for {_seconds(unconnected_ns)}" if unconnected_ns > limit_ns else None
 
 
 def _silence(look: _Look, _share: float) -> str | None:

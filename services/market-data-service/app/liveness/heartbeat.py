@@ -6,6 +6,7 @@
 from collections.abc import Iterator, Sequence
 
 from app.liveness.detectors import Detector, Finding, Line, LineWatch
+from app.liveness.refused import RefusalWatch
 from app.liveness.silence import Change, Limits
 from md_contract.events import Event, Heartbeat, HeartbeatStatus, Status
 from md_contract.subjects import SYSTEM
@@ -37,6 +38,7 @@ class HeartbeatMonitor:
         """
         self.provider = provider
         self.lines: list[LineWatch] = []
+        self.refusals = RefusalWatch(provider)
         self.heard = False  # there has been market data
         self._limits = limits
         self._silence_s = silence_s
@@ -64,6 +66,7 @@ class HeartbeatMonitor:
                 self.heard = True
                 self._last_data = self._waiting_since = now
         events: list[Event] = [status for one in findings for status in one.as_status(self.provider, wall_ns)]
+        events += self.refusals.look(lines, wall_ns)
         events += self._heartbeat(now, wall_ns)
         return events
 
@@ -80,8 +83,9 @@ class HeartbeatMonitor:
         return f"no market data on {mute} of {len(self.lines)} connections" if mute else None
 
     def stale_symbols(self) -> list[str]:
-        """The symbols that have lost their voice."""
-        return [symbol for line in self.lines for symbol, silence in line.by_symbol.items() if silence.stale]
+        """The symbols that have lost their voice, or are refused by the venue."""
+        silent = [symbol for line in self.lines for symbol, silence in line.by_symbol.items() if silence.stale]
+        return list(dict.fromkeys([*silent, *self.refusals.standing]))
 
     def stale(self, wall_ns: int) -> list[Status]:
         """What has been said of single symbols and still holds, for who did not hear it then."""
@@ -91,7 +95,8 @@ class HeartbeatMonitor:
             for symbol, silence in line.by_symbol.items()
             if silence.stale
         ]
-        return [status for one in findings for status in one.as_status(self.provider, wall_ns)]
+        silent = [status for one in findings for status in one.as_status(self.provider, wall_ns)]
+        return [*silent, *self.refusals.stale(wall_ns)]
 
     def _heartbeat(self, now: int, wall_ns: int) -> Iterator[Heartbeat]:
         silent_ns = self.silent_ns(now)

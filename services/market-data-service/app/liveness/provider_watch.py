@@ -25,6 +25,14 @@ class LineView(Protocol):
     @property
     def opens(self) -> int: ...
     @property
+    def last_end(self) -> str | None: ...  # how the last connection or attempt ended
+    @property
+    def next_attempt_ns(self) -> int | None: ...  # wall clock, while it waits for one
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Symbols that the venue would not give, or not all of, and why."""
+
+    @property
     def heard(self) -> Callable[[str], int | None] | None:
         """Tells when a symbol last gave the sign of life that the venue promises; None where nothing is promised."""
 
@@ -113,7 +121,18 @@ class ProviderWatch:
             fresh = self._fresh(index, line.symbols)
             latencies_ns += [event.ts_recv - event.ts_event for event in fresh if event.ts_event is not None]
             spoke = self._spoke(index, line)
-            lines.append(Line(line.symbols, line.state == "live", line.opens, bool(fresh or spoke), spoke))
+            refused = {} if line.state == "subscribing" else line.refused  # known in full when all has been answered
+            lines.append(
+                Line(
+                    line.symbols,
+                    line.state == "live",
+                    line.opens,
+                    bool(fresh or spoke),
+                    spoke,
+                    frozenset(event.symbol for event in fresh),
+                    refused,
+                )
+            )
         if lag_counts:
             self.health.lag.sample(latencies_ns, now)
         else:
@@ -121,7 +140,7 @@ class ProviderWatch:
         events = self.monitor.look(lines, now, wall_ns, expected=expects_data(self._market, wall_ns))
         if self._limits.reconnect:
             self._hang_up(feed)
-        self.health.judge(self._facts(feed, lines, now), now)
+        self.health.judge(self._facts(feed, lines, now, wall_ns), now)
         return events
 
     def _fresh(self, index: int, symbols: Sequence[str]) -> list[Event]:
@@ -150,17 +169,27 @@ class ProviderWatch:
             if watch.mute and line.hang_up is not None:
                 line.hang_up(f"no market data for {watch.data.limit_ns / NS_PER_S:g} s")
 
-    def _facts(self, feed: FeedView, lines: Sequence[Line], now: int) -> Facts:
+    def _facts(self, feed: FeedView, lines: Sequence[Line], now: int, wall_ns: int) -> Facts:
         silences = [
             (now - watch.last_data, self._limits.data_ns(line.symbols, self._silence_s))
             for watch, line in zip(self.monitor.lines, lines, strict=True)
         ] or [(now - self._begun, self._limits.data_ns(self._symbols, self._silence_s))]
         silent_ns, limit_ns = max(silences, key=lambda silence: silence[0] - silence[1])
+        put_off_ns, why = max(
+            (
+                (line.next_attempt_ns - wall_ns, line.last_end or "")
+                for line in feed.connections
+                if line.next_attempt_ns is not None and line.state != "live"  # a live one may wait for its successor
+            ),
+            default=(0, ""),
+        )
         return Facts(
             heard=self.monitor.heard,
             silent_ns=silent_ns,
             silence_limit_ns=limit_ns,
             unconnected_ns=max((now - watch.last_live for watch in self.monitor.lines), default=0),
+            put_off_ns=put_off_ns,
+            last_end=why,
             connections=len(lines),
             frames=feed.frames,
             set_aside=sum(feed.quarantined.values()),

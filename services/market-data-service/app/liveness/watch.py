@@ -98,6 +98,11 @@ class Liveness:
         watch = self.watches.get(name)
         return None if watch is None else watch.monitor.silence()
 
+    def refused(self, name: str) -> Mapping[str, str]:
+        """The symbols that the venue would not give, or not all of, and why."""
+        watch = self.watches.get(name)
+        return {} if watch is None else watch.monitor.refusals.standing
+
     def between_sessions(self, name: str, wall_ns: int) -> bool:
         """True while the market of a provider keeps no regular session, so that no data is missed."""
         return not expects_data(self._markets.get(name, ""), wall_ns)

@@ -109,6 +109,11 @@ class Conversation(Protocol):
     due: int
     wants: list[Want]
 
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """The symbols that the venue would not give, or not all of, and why; complete once all has been answered."""
+        ...
+
     def opened(self, ts_recv: int, reconnect_reason: str | None) -> Sequence[Event]:
         """The socket is open. `reconnect_reason`: how the previous connection of these symbols ended, or None."""
         ...

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -51,6 +52,14 @@ class FromStream:
     durable: str
 
 
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Rows older than `days` are deleted once the archive in this folder holds them for certain."""
+
+    archive: Path
+    days: int
+
+
 class Recorder:
     """All parts of one run; `run` is its life."""
 
@@ -64,6 +73,7 @@ class Recorder:
         queue: str,
         capacity: int,
         jetstream: FromStream | None = None,
+        retention: Retention | None = None,
     ) -> None:
         """Wire the parts; nothing runs yet.
 
@@ -76,6 +86,7 @@ class Recorder:
             capacity: messages in memory.
             jetstream: where those subjects come from that the stream has, without a queue group; None: all are listened
                 to.
+            retention: None: nothing is ever deleted.
         """
         self.stopping = False
         self.store = store
@@ -97,6 +108,7 @@ class Recorder:
         account = self.sink.writer.account
         self.home = Home(self.buffer, settled=lambda: self.sink.settled, pending=lambda: account.pending)
         self.reader = None if jetstream is None else self._reader(jetstream, subjects, capacity, journal)
+        self.retention = retention
         self._away_since: float | None = None
         self._stop = asyncio.Event()
         heard = [subject for subject in subjects if self.reader is None or not self.reader.holds(subject)]
@@ -120,8 +132,11 @@ class Recorder:
                 if self.reader is not None:
                     others.append(tasks.create_task(self._endless(self.reader.run(), "JetStream"), name="stream"))
                     others.append(tasks.create_task(self.reader.tend(), name="acknowledgements"))
+                prune = self._keep_pruned(tasks)
                 await self._stop.wait()
 
+                if prune is not None:
+                    prune.cancel()
                 await self._take_no_more()
                 self.intake.tell_lost()
                 await self.outlet.stop(EMPTY_BUFFER_S, CLOSE_SINK_S)
@@ -202,6 +217,14 @@ class Recorder:
                 on_message(its_subject, payload)
 
         return on_heard
+
+    def _keep_pruned(self, tasks: asyncio.TaskGroup) -> asyncio.Task[None] | None:
+        if self.retention is None:
+            return None
+        from app.history.archive.retention import keep_pruned  # only here, as in `service`
+
+        prune = keep_pruned(self.retention.archive, self.sink.writer.delete_exactly, self.retention.days)
+        return tasks.create_task(prune, name="retention")
 
     async def _take_no_more(self) -> None:
         if self.reader is None:

@@ -28,6 +28,13 @@ class Outlet(Generic[M]):
             log.info("an earlier run left events on disk", events=journal.records, sink=sink.name, next="they go first")
         if journal is not None and journal.torn:
             log.warning("an earlier run was killed while it wrote", records_lost=journal.torn, sink=sink.name)
+        if journal is not None and journal.misnamed:
+            log.warning(
+                "files of an earlier run say that more was done than they hold",
+                files=journal.misnamed,
+                sink=sink.name,
+                next="all of each goes out, some perhaps once more",
+            )
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Begin to hand over."""
@@ -50,7 +57,12 @@ class Outlet(Generic[M]):
                 log.info("no event waits on disk any more", sink=self.sink.name)
         errors = journal.write_errors + journal.read_errors + journal.corrupt
         if errors and not self._disk_errors:
-            log.error("journal has trouble; more of it is only counted", sink=self.sink.name, why=journal.last_error)
+            log.error(
+                "journal has trouble; more of it is only counted",
+                sink=self.sink.name,
+                why=journal.last_error,
+                corrupt=journal.corrupt,
+            )
         self._disk_errors = errors
 
     async def stop(self, empty_s: float, close_s: float) -> None:

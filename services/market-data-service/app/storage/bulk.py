@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.storage.rows import LEAST, MAX_DIGITS, MAX_TEXT_BYTES, MOST, PoisonError, Storable, Values, texts
+from app.storage.rows import LEAST, LIMIT, MAX_DIGITS, MAX_TEXT_BYTES, MOST, PoisonError, Storable, Values, texts
 from md_contract.events import Quote, Trade
 
 _numbers: Final = msgspec.json.Decoder(list[float])
@@ -51,8 +51,8 @@ def _trades(events: Sequence[Trade]) -> list[Values]:
         raise _UnfitError
     _check_times(times)
     _check_times(received)
-    _check_numbers(prices)
-    _check_numbers(sizes)
+    _check_numbers(prices, from_zero=False)
+    _check_numbers(sizes, from_zero=True)
     if {e.backfill.__class__ for e in events} != {bool}:
         raise _UnfitError
     return rows
@@ -67,7 +67,7 @@ def _quotes(events: Sequence[Quote]) -> list[Values]:
     _check_times(received)
     _check_times([ts for ts in times if ts is not None])
     for column in numbers:
-        _check_numbers(column)
+        _check_numbers(column, from_zero=True)
     digests = [blake2b(line, digest_size=8).digest() for line in _encode_lines(contents).splitlines()]
     marks = unpack(f">{len(digests)}q", b"".join(digests))
     return [(*origin, mark, *content) for origin, mark, content in zip(origins, marks, contents, strict=True)]
@@ -93,10 +93,14 @@ def _check_times(column: Sequence[int]) -> None:
         raise _UnfitError
 
 
-def _check_numbers(column: Sequence[str]) -> None:
-    """Plain numbers, written as JSON would: one list of them is read by a reader of JSON."""
+def _check_numbers(column: Sequence[str], *, from_zero: bool) -> None:
+    """Plain numbers of a market, written as JSON would: one list of them is read by a reader of JSON."""
     together = ",".join(column)
-    if len(_numbers.decode(f"[{together}]")) != len(column) or max(map(len, column)) > MAX_DIGITS:
+    values = _numbers.decode(f"[{together}]")
+    if len(values) != len(column) or max(map(len, column)) > MAX_DIGITS:
+        raise _UnfitError
+    least = min(values)
+    if least < 0.0 or (not least and not from_zero) or max(values) >= LIMIT:
         raise _UnfitError
     if any(map(together.__contains__, _NOT_PLAIN)):
         raise _UnfitError

@@ -1,7 +1,8 @@
 """Messages of the contract to rows of the tables. Pure.
 
 Everything is checked here, once, before a database sees it: SQLite would turn NaN into NULL and take a NUL, PostgreSQL
-does the reverse, and either would make a whole batch fail for one bad row. What cannot be stored raises `PoisonError`
+does the reverse, and either would make a whole batch fail for one bad row. Prices and sizes of no market are refused as
+well, whoever sent them: all that reads a table would have to look out for them. What is not stored raises `PoisonError`
 and goes to the table `quarantine` instead.
 """
 
@@ -21,6 +22,7 @@ from md_contract.signals import Alert, FeatureVector, Signal
 
 MAX_TEXT_BYTES: Final = 256  # of one text; four of them still fit into an index entry of PostgreSQL
 MAX_DIGITS: Final = 40  # before and after the point
+LIMIT: Final = 1e15  # of prices and sizes, exclusive; as everywhere
 MAX_JSON_BYTES: Final = 1 << 20
 MAX_PAYLOAD: Final = 1 << 16  # characters of a quarantined message that are kept
 MAX_REMEMBERED: Final = 65_536  # texts, about 12 MB; then the memory starts over
@@ -38,7 +40,7 @@ _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class PoisonError(ValueError):
-    """A message that no store can hold; the text says why and never repeats the value."""
+    """A message that is not stored as what it is; the text says why and never repeats the value."""
 
 
 class Unreadable(msgspec.Struct):
@@ -76,12 +78,20 @@ class _Texts(dict[str, str]):
 
 
 class _Exacts(dict[str, str]):
-    """`exacts[text]` is the same number in plain notation, digit for digit, so both engines give the text back."""
+    """`exacts[text]` is the same number in plain notation, digit for digit, so both engines give the text back.
+
+    The number is one of a market: below LIMIT, and above zero, or zero where that has a meaning.
+    """
+
+    def __init__(self, *, from_zero: bool) -> None:
+        super().__init__()
+        self._from_zero = from_zero
 
     def __missing__(self, value: object) -> str:
         if type(value) is not str:
             raise PoisonError(f"expected a decimal text, found {type(value).__name__}")
         exact = value if _PLAIN.fullmatch(value) else _plain(value)
+        self._check(float(exact))
         if exact[0] == "-" and not exact.strip(_ZERO):  # PostgreSQL has no negative zero
             exact = exact[1:]
         if len(self) >= MAX_REMEMBERED:
@@ -89,9 +99,18 @@ class _Exacts(dict[str, str]):
         self[value] = exact
         return exact
 
+    def _check(self, number: float) -> None:
+        if number < 0.0:
+            raise PoisonError("a price or size is below zero")
+        if number == 0.0 and not self._from_zero:
+            raise PoisonError("a price is zero")
+        if number >= LIMIT:
+            raise PoisonError("a price or size is 10^15 or more")
+
 
 texts: Final = _Texts()
-_exacts: Final = _Exacts()
+_prices: Final = _Exacts(from_zero=False)
+_sizes: Final = _Exacts(from_zero=True)  # and the prices of a quote, where 0 is a side that is missing
 
 
 def _plain(text: str) -> str:
@@ -186,7 +205,7 @@ def digest(*parts: bytes) -> int:
 
 def _trade(event: Trade) -> Values:
     ts_event, ts_recv = event.ts_event, _integer(event.ts_recv)
-    price, size, side = _exacts[event.price], _exacts[event.size], _name(event.side)
+    price, size, side = _prices[event.price], _sizes[event.size], _name(event.side)
     return (
         texts[event.symbol],
         ts_recv if ts_event is None else _integer(ts_event),
@@ -211,7 +230,7 @@ def _made_id(*content: int | str | None) -> str:
 
 def _quote(event: Quote) -> Values:
     content = (
-        _time(event.ts_event), _exacts[event.bid], _exacts[event.bid_size], _exacts[event.ask], _exacts[event.ask_size],
+        _time(event.ts_event), _sizes[event.bid], _sizes[event.bid_size], _sizes[event.ask], _sizes[event.ask_size],
     )  # fmt: skip
     mark = digest(msgspec.json.encode(content))
     return (texts[event.symbol], _integer(event.ts_recv), texts[event.provider], mark, *content)
@@ -229,7 +248,7 @@ def _book(event: BookL2) -> Values:
 
 def _levels(levels: list[Level]) -> bytes:
     try:
-        encoded = msgspec.json.encode([(_exacts[price], _exacts[size]) for price, size in levels])
+        encoded = msgspec.json.encode([(_prices[price], _sizes[size]) for price, size in levels])
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, PoisonError) else PoisonError("a level is no price and size") from None
     if len(encoded) > MAX_JSON_BYTES:

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.bus import NATS, STORAGE, Buffer, Policy
 from app.journal import Journal
+from app.ledger import log_ledger
 from md_contract.events import BookL2, Event, Heartbeat, Quote, Status, Trade
 
 MIB = 1 << 20
@@ -291,3 +293,23 @@ def test_the_end_of_a_run_keeps_the_order_when_a_batch_read_back_is_followed_by_
     assert again.buffer.abandon() == 0
     assert sum(account.spilled for account in again.buffer.accounts.values()) == 40
     assert Bench(tmp_path / "j").drain() == list(range(40))
+
+
+def test_the_last_line_names_what_was_damaged_on_disk_by_this_run_and_by_the_one_before(tmp_path: Path) -> None:
+    before = Bench(tmp_path / "j")
+    before.put(*map(trade, range(30)))
+    before.buffer.abandon()
+    bench = Bench(tmp_path / "j")
+    bench.put(*map(trade, range(30, 60)))
+    bench.journal.flush()
+    first, *_, last = sorted((tmp_path / "j").glob("*.spill"))
+    for file, times in ((first, 2), (last, 1)):
+        file.write_bytes(file.read_bytes().replace(b"BTCUSDT", b"BTCUSDX", times))
+    assert len(bench.drain()) == 57
+    bench.buffer.abandon()
+    with capture_logs() as log:
+        log_ledger([bench.buffer])
+    [line] = log
+    assert line["corrupt"] == "1 of this run, in dropped + 2 of an earlier one"
+    assert line["trade"].startswith("30 received + 28 recovered = 57 delivered + 0 conflated + 1 dropped + ")
+    assert line["difference"] == 0

@@ -170,10 +170,10 @@ async def venue() -> AsyncIterator[Venue]:
 
 @pytest.fixture
 def until() -> Callable[..., Any]:
-    """`await until(condition)`: wait for a condition, at most 10 s."""
+    """`await until(condition)`: wait for a condition, at most as long as a starved machine may take."""
 
-    async def wait(condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
+    async def wait(condition: Callable[[], object], timeout_s: float = 50) -> None:
+        async with asyncio.timeout(timeout_s):
             while not condition():  # noqa: ASYNC110 - conditions on the other side of a socket wake nobody
                 await asyncio.sleep(0.002)
 

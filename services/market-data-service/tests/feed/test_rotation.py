@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from app.feed import Clock, ConnectionState, Patience
+from app.providers.binance import conversation
 from md_contract.events import BookL2, Quote, Status, Trade
+from md_contract.units import NS_PER_S
 
 SHUTDOWN = {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1795350000123}}
 QUICK = Patience(overlap_s=0.05, ready_within_s=5.0)
@@ -28,8 +30,9 @@ def depth(number: int, size: str = "5") -> dict[str, Any]:
 
 
 @pytest.fixture
-def market(venue: Any) -> Any:
-    """A venue with a book to take."""
+def market(venue: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A venue with a book to take; a book without an update is waited for as long as a test likes."""
+    monkeypatch.setattr(conversation, "QUIET_NS", 3_600 * NS_PER_S)
     venue.rest["/api/v3/depth"] = lambda query: {"lastUpdateId": 100, "bids": [["10.0", "1"]], "asks": [["11.0", "1"]]}
     return venue
 
@@ -141,16 +144,39 @@ async def test_a_new_connection_that_never_gets_ready_is_given_up(
         assert running.feed.rotations == 0
 
 
+async def test_a_book_that_nobody_has_holds_no_replacement_up(
+    market: Any, run_feed: Any, until: Any, trade: Any
+) -> None:
+    market.rest["/api/v3/exchangeInfo"] = market.refuse(500)  # so that nobody knows that there is no such symbol
+    async with run_feed("BTCUSDT", "NOSUCHUSDT", patience=QUICK) as running:
+        old, new = await start_of_overlap(market, until, running, trade)
+        new.send(depth(101))
+        await until(lambda: running.feed.rotations == 1 and old.transport is None)
+
+
+async def test_a_book_that_does_not_change_is_not_waited_for_and_one_that_does_is(
+    market: Any, run_feed: Any, until: Any, trade: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "QUIET_NS", NS_PER_S // 20)
+    async with run_feed("BTCUSDT", patience=QUICK) as running:
+        old, _ = await start_of_overlap(market, until, running, trade)
+        await until(lambda: running.feed.rotations == 1 and old.transport is None)
+        market.client.send(trade(2), depth(101, "2"))
+        await until(lambda: running.of(BookL2)[-1].bids[0] == ("10.0", "2"))
+        assert trade_ids(running) == [1, 2]
+        assert running.of(Status) == []
+
+
 async def test_a_connection_is_replaced_at_its_age_and_not_all_at_the_same_time(
     market: Any, run_feed: Any, until: Any, trade: Any
 ) -> None:
     patience = Patience(rotate_after_s=3_600.05, rotate_spread_s=3_600.0, overlap_s=0.01)
-    luck = 1.0  # the earliest there is: after 0.05 s
 
-    async with run_feed("BTCUSDT", patience=patience, clock=Clock(uniform=lambda: luck)) as running:
+    def luck() -> float:
+        return 1.0 if len(market.clients) < 2 else 0.0  # the earliest there is, after 0.05 s; then the latest
+
+    async with run_feed("BTCUSDT", patience=patience, clock=Clock(uniform=luck)) as running:
         await until(lambda: len(market.clients) == 2 and market.client.requests)
-        luck = 0.0
-        market.client.send(depth(101))
         await until(lambda: running.feed.rotations == 1)
         await until(lambda: market.clients[0].transport is None)
         assert len(market.clients) == 2, "the next one lives for an hour longer"

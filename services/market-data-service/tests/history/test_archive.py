@@ -1,5 +1,6 @@
 """The archive against an independent reader (DuckDB) and against what was put into the store."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from app.history.archive import hour as hour_module
 from app.history.archive import parts as parts_module
 from app.history.archive import retention as retention_module
-from app.history.archive.errors import DamagedArchiveError, VerificationError
+from app.history.archive.errors import VerificationError
 from app.history.archive.layout import Hour
 from app.history.archive.retention import prune
 from app.history.archive.run import archive, last_stop
@@ -32,6 +33,7 @@ class Watcher:
     def __init__(self) -> None:
         self.total = self.count = 0
         self.hours: list[Hour] = []
+        self.damages: dict[Hour, str] = {}
 
     def begin(self, hours: int) -> None:
         self.total = hours
@@ -41,6 +43,10 @@ class Watcher:
 
     def done(self, hour: Hour) -> None:
         self.hours.append(hour)
+
+    def damaged(self, hour: Hour, why: str) -> None:
+        self.hours.append(hour)
+        self.damages[hour] = why
 
 
 def trades(count: int, start: int = START, symbol: str = "BTCUSDT", price: str = "64000.01") -> list[Trade]:
@@ -63,12 +69,21 @@ def trades(count: int, start: int = START, symbol: str = "BTCUSDT", price: str =
 async def run(
     store: Any, root: Path, names: Sequence[str] = ALL, since: int = 0, until: int = START + 99 * HOUR
 ) -> Any:
+    outcome, damages = await run_damaged(store, root, names, since, until)
+    assert not damages
+    return outcome
+
+
+async def run_damaged(
+    store: Any, root: Path, names: Sequence[str] = ALL, since: int = 0, until: int = START + 99 * HOUR
+) -> tuple[Any, dict[Hour, str]]:
     watcher = Watcher()
     async with store.read() as reader:
         outcome = await archive(reader, root, names, since, until, watcher)
     assert len(watcher.hours) == watcher.total
     assert watcher.count == outcome.rows
-    return outcome
+    assert len(watcher.damages) == outcome.damaged
+    return outcome, watcher.damages
 
 
 def files(root: Path, pattern: str = "*.parquet") -> list[Path]:
@@ -140,7 +155,7 @@ async def test_every_type_is_archived(recorded: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "price", ["0.1", "64000.01000000", "123456789.123456789012", "0.00000000000000000123", "9007199254740993"]
+    "price", ["0.1", "64000.01000000", "123456789.123456789012", "0.00000000000000000123", "900719925474099.31"]
 )
 async def test_no_digit_of_a_number_is_lost(recorded: Any, tmp_path: Path, price: str) -> None:
     async with recorded() as store:
@@ -243,8 +258,54 @@ async def test_a_changed_file_is_noticed_before_anything_is_deleted(recorded: An
         pruned = await keep_nothing(store, tmp_path)
         assert (pruned.rows, pruned.kept, await stored_rows(store)) == (0, 1, 10)
         await store.put(trades(1, START + 5 * 10**9))
-        with pytest.raises(DamagedArchiveError, match="missing or changed since it was verified"):
-            await run(store, tmp_path)
+        _, damages = await run_damaged(store, tmp_path)
+        assert ["missing or changed since it was verified" in why for why in damages.values()] == [True]
+        assert path.read_bytes() == content
+
+
+async def test_a_damaged_hour_is_left_as_it_is_and_keeps_no_other_from_being_archived_and_pruned(
+    recorded: Any, tmp_path: Path
+) -> None:
+    root = tmp_path / "archive"
+    async with recorded() as store:
+        await store.put(trades(10))
+        await run(store, root)
+        [path] = files(root)
+        path.unlink()
+        await store.put([*trades(1, START + 5 * 10**9), *trades(20, START + HOUR)])
+        outcome, damages = await run_damaged(store, root)
+        assert (outcome.hours, outcome.rows, outcome.damaged) == (1, 20, 1)
+        assert list(damages) == [Hour("trade", START)]
+        pruned = await keep_nothing(store, root)
+        assert (pruned.rows, pruned.kept, await stored_rows(store)) == (20, 1, 11)
+
+
+async def test_the_command_tells_every_damaged_hour_on_a_line_and_ends_with_1(recorded: Any, tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+
+    def command() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "app", "archive", "--directory", str(root)],
+            cwd=Path(__file__).resolve().parents[2], env={**os.environ, "STORAGE_URL": store.url},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    async with recorded() as store:
+        await store.put([*trades(10), *trades(10, START + HOUR), *trades(10, START + 2 * HOUR)])
+        assert (await asyncio.to_thread(command)).returncode == 0
+        first, second, third = sorted(files(root))
+        for path in (first, third):
+            path.unlink()
+        await store.put([*trades(1, START + 5 * 10**9), *trades(1, START + 2 * HOUR + 5 * 10**9)])
+        await store.put(trades(7, START + 3 * HOUR))
+        done = await asyncio.to_thread(command)
+    assert done.returncode == 1
+    assert done.stdout.startswith("7 rows of 1 hours in 1 files ")
+    told = done.stderr.splitlines()
+    damaged = [line for line in told if line.startswith("damaged: ")]
+    assert [("hour 16 is missing" in line, "hour 18 is missing" in line) for line in damaged] == [(1, 0), (0, 1)]
+    assert told[-1].startswith("2 hours are damaged and not archived: ")
+    assert second.exists()
 
 
 async def test_what_does_not_read_back_gets_no_name(recorded: Any, tmp_path: Path, monkeypatch: Any) -> None:
@@ -339,8 +400,8 @@ async def test_an_hour_that_nobody_vouches_for_any_more_is_not_written_over(
             other = (tmp_path / Hour("trade", START + HOUR).verified).read_bytes()
             (tmp_path / hour.verified).write_bytes(b"{" if trouble == "unreadable" else other)
         await store.put([late])
-        with pytest.raises(DamagedArchiveError, match="may hold what the store has no more"):
-            await run(store, tmp_path)
+        _, damages = await run_damaged(store, tmp_path)
+        assert ["may hold what the store has no more" in why for why in damages.values()] == [True]
     assert len(ask(tmp_path, "SELECT ts FROM ARCHIVE")) == 20
 
 

@@ -1,8 +1,14 @@
 """The verdicts, on hours whose truth is known because they were made by leaving things out."""
 
+import asyncio
 import itertools
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -188,3 +194,89 @@ def test_what_is_not_complete_never_reads_100() -> None:
     assert entry.missing == 1
     assert entry.complete_percent is not None
     assert entry.complete_percent < 100
+
+
+async def test_of_a_year_with_two_days_of_rows_only_those_are_asked_for(recorded: Any) -> None:
+    days = [START + day * 24 * HOUR + n * HOUR for day in (0, 200) for n in range(24)]
+    until = START + 365 * 24 * HOUR
+    asked = 0
+    told: list[tuple[int, int]] = []
+    async with recorded() as store:
+        await store.put([trade(n, ts) for n, ts in enumerate(days)])
+        async with store.read() as reader:
+            rows = reader.rows
+
+            async def counted(statement: Any) -> Any:
+                nonlocal asked
+                asked += 1
+                return await rows(statement)
+
+            reader.rows = counted
+            found = report(reader, ["BTCUSDT"], START, until, until, lambda done, of: told.append((done, of)))
+            hours = [entry.trades async for entry in found]
+    assert hours == [1] * 24 + [0] * 199 * 24 + [1] * 24 + [0] * 164 * 24
+    assert asked < 6 * len(days)
+    assert told == [(done, 365 * 24) for done in range(1, 365 * 24 + 1)]
+
+
+async def test_what_lies_ahead_is_never_passed_over(recorded: Any) -> None:
+    """Against the same hours, each asked for by itself."""
+    chance = random.Random(11)
+    kinds: list[Callable[[int, str], Any]] = [
+        lambda ts, symbol: trade(ts, ts, symbol=symbol),
+        lambda ts, symbol: Quote("binance", symbol, ts, "1", "2", "3", "4"),
+        lambda ts, symbol: BookL2("binance", symbol, ts, [("1", "2")], [("3", "4")]),
+        lambda ts, symbol: Status("x", chance.choice([symbol, "__system__"]), ts, "gap", {"missing": 3}),
+        lambda ts, _symbol: beat(ts),
+    ]
+    symbols = ["BTCUSDT", "ETHUSDT"]
+    edges = [START + n * HOUR + off for n in chance.sample(range(60), 12) for off in (-1, 0, HOUR // 12, HOUR - 1)]
+    messages = [chance.choice(kinds)(ts, chance.choice(symbols)) for ts in edges if ts >= START for _ in range(2)]
+    messages += [trade(1, START), beat(START)]
+    until = START + 60 * HOUR
+    async with recorded() as store:
+        await store.put(messages)
+        async with store.read() as reader:
+            together = [entry async for entry in report(reader, symbols, START, until, until)]
+            alone = []
+            for start in range(START, until, HOUR):
+                alone += [entry async for entry in report(reader, symbols, start, start + HOUR, until)]
+    assert together == alone
+    assert sum(entry.trades for entry in together) == len({m.trade_id + m.symbol for m in messages if type(m) is Trade})
+    assert all(sum(getattr(entry, name) for entry in together) for name in ("quotes", "books", "gaps"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is POSIX's")
+async def test_a_terminal_is_shown_how_far_it_is_and_nothing_else_is(recorded: Any) -> None:
+    import pty  # only where there is one
+
+    def read_terminal(terminal: int) -> str:
+        seen = b""
+        with suppress(OSError):  # as Linux says that the other end was closed
+            while more := os.read(terminal, 4_096):
+                seen += more
+        return seen.decode()
+
+    def command(stderr: int) -> str:
+        arguments = ["--since", "2025-11-24", "--until", "2025-12-24", "--format", "csv"]
+        done = subprocess.run(
+            [sys.executable, "-m", "app", "completeness", *arguments],
+            cwd=Path(__file__).resolve().parents[2], stdout=subprocess.PIPE, stderr=stderr,
+            env={**os.environ, "STORAGE_URL": store.url, "TERM": "xterm", "COLUMNS": "100"},
+            text=True, timeout=120, check=True,
+        )  # fmt: skip
+        return done.stdout + (done.stderr or "")
+
+    async with recorded() as store:
+        await store.put([trade(1, START)])
+        mine, its = pty.openpty()
+        shown = asyncio.create_task(asyncio.to_thread(read_terminal, mine))
+        on_terminal = await asyncio.to_thread(command, its)
+        os.close(its)
+        seen = await shown
+        os.close(mine)
+        elsewhere = await asyncio.to_thread(command, subprocess.PIPE)
+    assert "completeness" in seen
+    assert " hours" in seen
+    assert on_terminal == elsewhere
+    assert elsewhere.startswith("hour,symbol,")

@@ -71,6 +71,37 @@ async def test_between_sessions_nothing_is_missing_and_a_notice_says_so(make_roo
         assert describe_health(room.parts, sunday)["reasons"] == ["not connected to binance; it keeps trying"]
 
 
+async def test_what_the_venue_refuses_is_a_notice_and_stale(room: Any) -> None:
+    room.see()
+    room.connection.refused = {"ETHUSDT": "trade: code 2"}
+    room.pass_time(1)
+    body = (await room.get("/health"))[1]
+    assert body["notices"] == [
+        "binance: 1 subscribed in part or not at all: ETHUSDT (trade: code 2); change SYMBOLS or the account"
+    ]
+    shown = (await room.get("/providers"))[1]["providers"]["binance"]
+    assert (shown["stale_symbols"], shown["refused"]) == (["ETHUSDT"], {"ETHUSDT": "trade: code 2"})
+
+
+async def test_a_venue_that_turns_us_away_is_quoted_with_the_time_of_the_next_attempt(room: Any) -> None:
+    room.see()
+    connection, now_ns = room.connection, time.time_ns()
+    connection.state, connection.last_end = ConnectionState.WAITING, "error 409: insufficient subscription"
+    connection.next_attempt_ns = now_ns + 600 * 10**9
+    assert describe_health(room.parts, now_ns)["reasons"] == [
+        "not connected to binance: error 409: insufficient subscription; next attempt in 600 s"
+    ]
+
+
+async def test_of_many_refused_symbols_a_notice_names_few(room: Any) -> None:
+    room.connection.symbols = symbols = tuple(f"S{number}USDT" for number in range(2_000))
+    room.connection.refused = dict.fromkeys(symbols, "trade: code 2")
+    room.pass_time(1)
+    (notice,) = describe_health(room.parts, time.time_ns())["notices"]
+    assert "S4USDT (trade: code 2); and 1995 more, see /providers; change SYMBOLS" in notice
+    assert len(notice) < 300
+
+
 async def test_events_on_disk_are_a_notice_and_a_full_disk_is_a_reason(room: Any, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", 8 * 1024)
     buffer = room.bus.attach("slow", lambda _: False, 10, NATS, journal)

@@ -117,3 +117,40 @@ def test_an_earlier_run_under_a_larger_bound_is_read_and_nothing_more_taken_mean
     assert read_all(again) == list(range(100))
     assert again.append(trade(100))
     again.close()
+
+
+def test_what_was_damaged_or_went_away_of_an_earlier_run_is_told_from_what_was_of_this_one(
+    tmp_path: Path, trade: Make, left: int
+) -> None:
+    journal = Journal(tmp_path / "j", MIB)
+    files = sorted((tmp_path / "j").glob("*.spill"))
+    files[0].write_bytes(files[0].read_bytes().replace(b"1.25", b"9.25", 2))
+    gone = files[1].read_bytes().count(b"\n")
+    files[1].unlink()
+    for number in range(left, left + 10):
+        journal.append(trade(number))
+    journal.flush()
+    newest = max((tmp_path / "j").glob("*.spill"))
+    newest.write_bytes(newest.read_bytes().replace(b"1.25", b"9.25", 1))
+    found = []
+    while journal.records:
+        found += read_all(journal)
+    assert (journal.corrupt_before, journal.corrupt) == (2 + gone, 3 + gone)
+    assert len(found) + journal.corrupt == left + 10
+    journal.close()
+
+
+@pytest.mark.parametrize("wrong_by", [-1, 1, 1_000_000])
+def test_a_file_whose_name_cannot_be_true_is_read_from_its_start(tmp_path: Path, left: int, wrong_by: int) -> None:
+    first = min((tmp_path / "j").glob("*.spill"))
+    number, _, _ = first.name.partition("-")
+    first.rename(first.with_name(f"{number}-{first.stat().st_size + wrong_by:012d}.spill"))
+    for misnamed in (1, 0):  # its name is mended at once
+        journal = Journal(tmp_path / "j", MIB)
+        assert (journal.records, journal.misnamed) == (left, misnamed)
+        journal.close()
+    journal = Journal(tmp_path / "j", MIB)
+    assert read_all(journal) == list(range(left))
+    assert (journal.records, journal.bytes, journal.corrupt) == (0, 0, 0)
+    journal.close()
+    assert not list((tmp_path / "j").glob("*.spill"))

@@ -19,6 +19,9 @@ class FakeLine:
     symbols: tuple[str, ...]
     state: str = "live"
     opens: int = 1
+    last_end: str | None = None
+    next_attempt_ns: int | None = None
+    refused: dict[str, str] = field(default_factory=dict)
     heard: Callable[[str], int | None] | None = None
     hang_up: Callable[[str], None] | None = None
 

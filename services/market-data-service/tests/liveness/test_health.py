@@ -9,7 +9,7 @@ from app.liveness.health import CHECKS, Facts, Health, HealthLimits, Lag
 S = 1_000_000_000
 GOOD = Facts(
     heard=True, silent_ns=0, silence_limit_ns=10 * S, unconnected_ns=0,
-    connections=1, frames=0, set_aside=0, reconnects=0,
+    put_off_ns=0, last_end="", connections=1, frames=0, set_aside=0, reconnects=0,
 )  # fmt: skip
 
 

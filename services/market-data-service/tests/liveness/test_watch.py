@@ -104,6 +104,25 @@ def test_who_wants_to_wait_for_less_of_a_silence_waits_for_less_of_an_outage_too
     assert room.statuses("source_switch")[0].detail["reason"].startswith("primary failed: not connected for 2.1 s")
 
 
+def test_a_connection_that_is_put_off_for_long_is_no_healthy_one_and_the_reason_is_said(world: Make) -> None:
+    room = world("alpaca")
+    room.run(5)
+    room.speaking.clear()
+    (line,) = room.feeds["alpaca"].connections
+    line.state, line.last_end = "waiting", "error 402: auth failed"
+    line.next_attempt_ns = room.wall_ns + 60_000_000_000
+    room.run(1)
+    assert room.verdict("alpaca") == (True, ()), "not longer than it may be away"
+    line.next_attempt_ns = room.wall_ns + 600_000_000_000
+    room.run(1)
+    reason = "not connected: error 402: auth failed; next attempt in 599.0 s"
+    assert room.verdict("alpaca") == (False, (reason,))
+    line.state = "live"
+    room.speaking.add("alpaca")
+    room.run(130)
+    assert room.verdict("alpaca") == (True, ()), "one that is live waits for nothing but its successor"
+
+
 def test_of_several_connections_those_without_data_are_counted(world: Make, fake_line: Any) -> None:
     symbols = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
     room = world("binance", symbols=symbols)

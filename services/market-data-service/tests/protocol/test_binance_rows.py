@@ -202,8 +202,8 @@ async def test_a_repeated_frame_goes_out_once(play: Any, until: Any) -> None:
 
 async def test_what_two_connections_bring_goes_out_once(play: Any, until: Any) -> None:
     async with play("binance", "BTCUSDT") as scene:
-        await until(lambda: scene.feed.connected and scene.of(Trade))
-        scene.sim.server_shutdown()
+        await until(lambda: scene.feed.connected and scene.of(Trade) and scene.of(BookL2))
+        scene.sim.server_shutdown()  # the successor is waited for until it has the book, too
         await until(lambda: scene.feed.rotations == 1)
         assert scene.feed.counters.duplicate_trades > 0
         scene.check_trades_by_id("BTCUSDT")

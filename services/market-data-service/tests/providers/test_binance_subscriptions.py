@@ -78,6 +78,9 @@ def test_one_refused_name_is_found_and_told_and_the_others_are_subscribed(
     assert talk.provider.counters.subscriptions_refused == 1
     assert [notice.fields["stream"] for notice in notices] == ["ethusdt@trade"]
     assert "invalid stream" in str(notices[0].fields["answer"])
+    ((symbol, why),) = talk.conversation.refused.items()
+    assert (symbol, why.partition(":")[0]) == ("ETHUSDT", "trade")
+    assert "invalid stream" in why
 
 
 def test_a_request_that_is_not_answered_in_10_s_ends_the_connection(talk: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -106,6 +107,10 @@ async def test_wrong_keys_are_tried_once_and_said(alpaca: Any, eventually: Calla
         async with running(server, "the-wrong-one", ["AAPL"]) as run:
             await eventually(lambda: any(log["event"].startswith("connection") and "reason" in log for log in logs))
             assert not run.feed.connected
+            (connection,) = run.feed.connections
+            await eventually(lambda: connection.next_attempt_ns is not None)
+            assert connection.next_attempt_ns - time.time_ns() == pytest.approx(600 * 10**9, rel=0.1)
+            assert connection.last_end == "error 402: auth failed"
     assert [message["action"] for message in server.heard] == ["auth"]
     (advice,) = (log["do"] for log in logs if "do" in log)
     assert "ALPACA_API_KEY" in advice

@@ -51,6 +51,7 @@ def test_a_symbol_that_is_never_listed_is_reported_as_refused(dial: Any, alpaca:
     requests = line.serve(alpaca.Venue(forgets=lambda channel, symbol, times: (channel, symbol) == ("quotes", "MSFT")))
     assert requests[1:] == [{"action": "subscribe", "quotes": ["MSFT"]}]
     assert refused(line) == {"quotes": ["MSFT"]}
+    assert line.conversation.refused == {"MSFT": "quotes: not in the venue's list of what is subscribed"}
     assert line.provider.counters.subscriptions_refused == 1
     assert line.conversation.subscribed()
 
@@ -104,6 +105,8 @@ def test_a_symbol_limit_is_filled_and_the_rest_refused_in_few_requests(dial: Any
     requests = line.serve(venue)
     assert venue.listed == {"trades": symbols[:limit], "quotes": symbols[:limit]}
     assert refused(line) == {channel: sorted(symbols[limit:]) for channel in ("trades", "quotes")}
+    why = "trades, quotes: error 405: symbol limit exceeded"
+    assert line.conversation.refused == dict.fromkeys(symbols[limit:], why)
     assert line.provider.counters.subscriptions_refused == 2 * (50 - limit)
     assert len(requests) <= 25
     assert all("follow fewer symbols" in notice.fields["do"] for notice in line.notices)

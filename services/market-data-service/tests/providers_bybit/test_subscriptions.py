@@ -62,6 +62,7 @@ def test_one_bad_topic_costs_no_other(dial: Any, bybit: Any) -> None:
     assert notice.event == "subscription refused"
     assert (notice.fields["symbol"], notice.fields["stream"]) == ("S3USDT", bad)
     assert "handler not found" in str(notice.fields["answer"])
+    assert line.conversation.refused == {"S3USDT": f"orderbook.50: error:handler not found,topic:{bad}"}
 
 
 def test_already_subscribed_is_success(line: Any, bybit: Any) -> None:

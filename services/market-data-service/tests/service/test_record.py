@@ -15,7 +15,8 @@ from nats.aio.client import Client
 from postgres import PostgresServer
 from stored import Rows
 
-from app.storage.opening import migrate_store
+from app.storage.batch import Batch
+from app.storage.opening import migrate_store, open_store
 from md_contract.codec import Message, encode
 from md_contract.events import Quote, Trade
 from md_contract.signals import Alert, Condition, FeatureVector, Signal, Trust
@@ -23,6 +24,7 @@ from md_contract.subjects import ALERTS, event_subject, feature_subject, signal_
 from nats_link.testing import NatsServer
 
 NOW = 1_790_000_000_000_000_000
+OLD = 1_700_000_000_000_000_000  # 2023
 TRUST = Trust(True, False, False, 1.5, 12, "binance")
 TERMS = re.compile(
     r"(\d+) received(?: \+ (\d+) recovered)? = (\d+) delivered \+ 0 conflated \+ (\d+) dropped \+ (\d+) spilled"
@@ -254,3 +256,25 @@ async def test_a_second_writer_of_one_file_is_told_what_to_do(
         assert "a STORAGE_URL of its own" in line
         process.signal()
         assert await process.ended() == 0
+
+
+async def test_what_the_archive_holds_goes_after_retention_days_and_the_stop_does_not_wait_for_the_next_time(
+    nats_server: NatsServer, service: Service, publisher: Publisher, rows: Rows, tmp_path: Path
+) -> None:
+    old = [Trade("binance", "BTCUSDT", OLD + number, "1.5", "2", str(number)) for number in range(50)]
+    store = await open_store(rows.url)
+    await store.insert(Batch(old, NOW).tables())
+    await store.dispose()
+    given = {"NATS_URL": nats_server.url, "STORAGE_URL": rows.url, "ARCHIVE_DIR": tmp_path / "archive"}
+    async with service("archive", **given) as archiving:
+        assert await archiving.ended() == 0
+    async with service("record", "--from-nats", **given, RETENTION_DAYS=1) as process:
+        await listening(process, nats_server)
+        deleted = await process.said("old rows deleted")
+        assert (deleted["rows"], deleted["days"]) == (50, 1)
+        await publisher.send(1, 3)
+        await rows.until("trade", 3)
+        process.signal()
+        assert await process.ended() == 0
+    assert rows.count("trade") == 3
+    assert ledger(process)["trade"][:3] == (3, 0, 3)

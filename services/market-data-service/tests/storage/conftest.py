@@ -139,7 +139,7 @@ def make_one_of_each() -> list[Message]:
     trust = Trust(True, False, False, 1.5, 12, "bybit", ["why"])
     condition = Condition("return_10s", 0.004, ">", 0.003)
     return [
-        Trade(**origin, price="0.00000001", size="12345678901234567890.12345678", trade_id="a-1"),
+        Trade(**origin, price="0.00000001", size="123456789012345.12345678901234567890", trade_id="a-1"),
         Quote(**origin, bid="1.10", bid_size="0", ask="1.20", ask_size="3.000", ts_event=NOW - 1),
         BookL2(**origin, bids=[("1.10", "5")], asks=[("1.20", "0.50"), ("1.30", "7")]),
         Heartbeat(**origin, status="live", silent_for_ms=3, synthetic=False),
@@ -173,6 +173,10 @@ def poison() -> list[Event]:
         {"size": "1e999"},
         {"size": "9" * 5_000},
         {"price": None},
+        {"price": "-1"},
+        {"price": "0"},
+        {"size": "-1"},
+        {"size": "1000000000000000"},
         {"price": ["1"]},
         {"trade_id": "a\0b"},
         {"trade_id": "half \ud800"},

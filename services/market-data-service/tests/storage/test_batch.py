@@ -16,9 +16,9 @@ from md_contract.codec import Message
 from md_contract.events import Event, Quote, Trade
 
 NOW = 1_790_000_000_000_000_000
-plain_numbers = st.decimals(0, 10**18, places=8).map(lambda number: format(number, "f"))
+plain_numbers = st.decimals("0.00000001", "999999999999999", places=8).map(lambda number: format(number, "f"))
 numbers = plain_numbers | st.sampled_from(
-    ["-1.5", "-0.0", "1_0.5",
+    ["0", "0.0", "-1", "-1.5", "-0.0", "1" + "0" * 15, "999999999999999.5", "1_0.5",
      "1e5", "1E5", "007", "1.", ".5", "+1", "-0", "--1", "1_0", "0x1", "nan", "Infinity", "null", "", " ", " 1", "1\n",
      "1,2", "[1]", '"1"', "1.2.3", "9" * 40, "9" * 41, "0." + "1" * 40, "1" * 400, "\u0661", None, 1, 1.5, ["1"]]
 )  # fmt: skip
@@ -94,7 +94,7 @@ bad_texts = ["a\0", "\ud800", "x" * 257, "\u00e4" * 129, "tab\t", None, 7, ["x"]
 bad_times = [2**63, -(2**63) - 1, True, 1.5, "1", None]
 bad_numbers = [
     "1e5", "1E5", "007", "1.", ".5", "+1", "--1", "1_0", "nan", "null", "", " 1", "1\t", "1\r", "1\n", "1,2", "[1]",
-    '"1"', "-0", "-0.0", "-0.5", "9" * 41, "0." + "1" * 41, "\u0661", None, 1, 1.5, ["1"],
+    '"1"', "-0", "-0.0", "-0.5", "0", "-1", "1" + "0" * 15, "9" * 41, "0." + "1" * 41, "\u0661", None, 1, 1.5, ["1"],
 ]  # fmt: skip
 bad: dict[str, list[Any]] = {
     **dict.fromkeys(("provider", "symbol", "trade_id", "side"), bad_texts),

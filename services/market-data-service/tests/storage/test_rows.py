@@ -1,6 +1,7 @@
 """Messages to rows: what is kept to the last digit, what is refused, and that nothing in between exists."""
 
 import json
+import re
 from hashlib import blake2b
 from typing import Any
 
@@ -66,7 +67,6 @@ def test_every_poison_is_refused_and_its_payload_tells_what_it_held(poison: list
     [
         ("64000.10000000", "64000.10000000"),
         ("0", "0"),
-        ("-1.5", "-1.5"),
         ("1e-7", "0.0000001"),
         ("1E+3", "1000"),
         ("007.50", "7.50"),
@@ -74,13 +74,62 @@ def test_every_poison_is_refused_and_its_payload_tells_what_it_held(poison: list
         ("+1", "1"),
         ("1.", "1"),
         ("-0.00", "0.00"),
-        ("-0.01", "-0.01"),
-        ("12345678901234567890.12345678", "12345678901234567890.12345678"),
+        ("123456789012345.1234567890123456789", "123456789012345.1234567890123456789"),
     ],
 )
 def test_a_number_keeps_every_digit_and_loses_another_notation(text: str, stored: str, trades: Any) -> None:
-    [trade] = trades(1, price=text)
-    assert make_row(trade).values[6] == stored
+    [trade] = trades(1, size=text)
+    assert make_row(trade).values[7] == stored
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("0", "a price is zero"),
+        ("0.000", "a price is zero"),
+        ("-0", "a price is zero"),
+        ("0e5", "a price is zero"),
+        ("-1", "below zero"),
+        ("-0.01", "below zero"),
+        ("-1e-7", "below zero"),
+        ("1000000000000000", "10^15 or more"),
+        ("1e15", "10^15 or more"),
+    ],
+)
+def test_a_price_of_no_market_is_poison_in_every_kind_of_event(text: str, why: str, trades: Any) -> None:
+    origin: dict[str, Any] = {"provider": "x", "symbol": "Y", "ts_recv": 1}
+    events: list[Event] = [
+        *trades(1, price=text),
+        BookL2(**origin, bids=[(text, "1")], asks=[]), BookL2(**origin, bids=[], asks=[(text, "1")]),
+    ]  # fmt: skip
+    fine: dict[str, Any] = {"bid": "1", "bid_size": "1", "ask": "2", "ask_size": "1"}
+    quotes = [Quote(**origin, **(fine | {side: text})) for side in ("bid", "ask")]
+    if why != "a price is zero":  # in a quote, a side that is missing
+        events += quotes
+    else:
+        assert all(make_row(quote).table == "quote" for quote in quotes)
+    for event in events:
+        with pytest.raises(PoisonError, match=re.escape(why)):
+            make_row(event)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("-1", "below zero"), ("-1e-7", "below zero"), ("1e15", "10^15 or more"), ("0", None)]
+)
+def test_a_size_may_be_zero_and_not_below(text: str, why: str | None, trades: Any) -> None:
+    origin: dict[str, Any] = {"provider": "x", "symbol": "Y", "ts_recv": 1}
+    fine: dict[str, Any] = {"bid": "1", "bid_size": "1", "ask": "2", "ask_size": "1"}
+    events: list[Event] = [
+        *trades(1, size=text),
+        BookL2(**origin, bids=[("1", text)], asks=[]), BookL2(**origin, bids=[], asks=[("1", text)]),
+        *(Quote(**origin, **(fine | {side: text})) for side in ("bid_size", "ask_size")),
+    ]  # fmt: skip
+    for event in events:
+        if why is None:
+            assert make_row(event).table != "quarantine"
+        else:
+            with pytest.raises(PoisonError, match=re.escape(why)):
+                make_row(event)
 
 
 @pytest.mark.parametrize("text", ["1_000", "\u0661\u0662", " 1", "1 ", "1\n", "1,000", "0x1", "1e", "", "."])
@@ -131,9 +180,9 @@ def test_detail_that_looks_like_a_nul_and_is_none_is_kept() -> None:
         ({"symbol": "x" * 256}, {"symbol": "x" * 257}),
         ({"trade_id": "-" * 256}, {"trade_id": "-" * 257}),
         ({"trade_id": "\u00e4" * 128}, {"trade_id": "\u00e4" * 128 + "x"}),
-        ({"price": "9" * 40}, {"price": "9" * 41}),
+        ({"price": "9" * 15}, {"price": "1" + "0" * 15}),
         ({"price": "0." + "1" * 40}, {"price": "0." + "1" * 41}),
-        ({"price": "1e39"}, {"price": "1e40"}),
+        ({"price": "1e14"}, {"price": "1e40"}),
         ({"price": "1e-40"}, {"price": "1e-41"}),
         ({"price": "1e-40"}, {"price": "1e999999999999999999"}),
         ({"price": "0" * 79 + "1"}, {"price": "0" * 80 + "1"}),
@@ -185,13 +234,13 @@ def test_json_is_kept_up_to_a_mebibyte(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_remembered_of_texts_and_numbers_is_bounded(trades: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MAX_REMEMBERED", 4)
     rows.texts.clear()
-    rows._exacts.clear()
+    rows._prices.clear()
     sizes = []
     for number in range(1, 20):
         [trade] = trades(1, symbol=f"S{number}", price=f"{number}e1")
         values = make_row(trade).values
         assert (values[0], values[6]) == (f"S{number}", f"{number}0")
-        sizes.append((len(rows.texts), len(rows._exacts)))
+        sizes.append((len(rows.texts), len(rows._prices)))
     assert [max(column) for column in zip(*sizes, strict=True)] == [4, 4]
 
 

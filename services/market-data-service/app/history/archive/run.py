@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from app.history.archive.errors import DamagedArchiveError
 from app.history.archive.files import alone
 from app.history.archive.hour import archive_hour
 from app.history.archive.layout import Hour, hours
@@ -26,6 +27,9 @@ class Watcher(Protocol):
     def done(self, hour: Hour) -> None:
         """One hour has been looked at."""
 
+    def damaged(self, hour: Hour, why: str) -> None:
+        """One hour has been looked at, and nothing of it may be written; one line for people."""
+
 
 class Outcome(NamedTuple):
     """What a run has done."""
@@ -35,6 +39,7 @@ class Outcome(NamedTuple):
     rows: int
     files: int
     bytes: int
+    damaged: int  # left as they are, because what had been verified is no longer there
 
 
 def last_stop(now_ns: int) -> int:
@@ -66,7 +71,7 @@ async def archive(
 
     Raises:
         ArchiveError: another run is at work in this folder.
-        DamagedArchiveError, VerificationError: see `archive_hour`; hours done before stay.
+        VerificationError: see `archive_hour`; hours done before stay.
     """
     with alone(root):
         return await _archive(reader, root, names, since_ns, until_ns, watcher)
@@ -79,9 +84,14 @@ async def _archive(
     todo = [hour for name in names for hour in await hours_with_rows(reader, name, symbols[name], since_ns, until_ns)]
     todo.sort(key=lambda hour: (hour.start_ns, hour.type))
     watcher.begin(len(todo))
-    written = [0, 0, 0, 0, 0]
+    written = [0, 0, 0, 0, 0, 0]
     for hour in todo:
-        verified = await archive_hour(reader, root, hour, symbols[hour.type], watcher.rows)
+        try:
+            verified = await archive_hour(reader, root, hour, symbols[hour.type], watcher.rows)
+        except DamagedArchiveError as error:  # of this hour alone
+            written[5] += 1
+            watcher.damaged(hour, str(error))
+            continue
         if verified is None:
             written[1] += 1
         else:

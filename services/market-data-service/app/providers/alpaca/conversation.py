@@ -33,6 +33,7 @@ from app.providers.alpaca.wire import (
 )
 from app.providers.checks import UNREADABLE, BadFieldError
 from app.providers.provider import BookOptions, Fetch, HangUp, Notice, Send, Want
+from app.providers.refusals import Refusals
 from md_contract.events import BookL2, Event, Status
 from md_contract.units import NS_PER_S
 
@@ -55,6 +56,8 @@ class AlpacaConversation:
         self._rejoin_pace = Pace(REJOIN_INTERVAL_NS)
         self._login = Login(memory.credentials)
         self._subscriptions = Subscriptions()
+        self._refusals = Refusals()
+        self.refused = self._refusals.by_symbol
         self._subscribed = False
         self._carried: set[str] = set()  # symbols whose book was joined at some time
         self._hung_up = False
@@ -225,11 +228,15 @@ class AlpacaConversation:
             books = [symbol for channel, symbol in topics if channel == BOOKS]
             if fate is Fate.JOINED:
                 self._carried.update(books)
+                for channel, symbol in topics:
+                    self._refusals.joined(symbol, channel)
             elif fate is Fate.LEFT:
                 for symbol in books:
                     self._depths[symbol].left()
             else:
                 self._memory.counters.subscriptions_refused += len(topics)
+                for channel, symbol in topics:
+                    self._refusals.refused(symbol, channel, answer)
                 fields = {channel: ",".join(symbols) for channel, symbols in by_channel(topics).items()}
                 self._want(Notice("subscription refused", {**fields, "answer": answer, "do": advice}))
         if not self._subscribed and self._subscriptions.settled():

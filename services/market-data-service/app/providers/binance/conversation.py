@@ -22,6 +22,7 @@ from app.providers.binance.wire import (
 )
 from app.providers.checks import UNREADABLE, BadFieldError
 from app.providers.provider import BookOptions, Fetch, HangUp, Notice, Ready, Replace, Send, Want
+from app.providers.refusals import Refusals
 from app.providers.requests import Request, Requests
 from md_contract.events import BookL2, Event, Status
 from md_contract.units import NS_PER_S
@@ -32,6 +33,7 @@ REQUEST_TIMEOUT_NS: Final = 10 * NS_PER_S
 SNAPSHOT_WEIGHTS: Final = {100: 5, 500: 25, 1000: 50, 5000: 250}  # levels a side -> price
 SNAPSHOT_ROOM: Final = 50  # times the published depth, so that the market may move before a snapshot is outgrown
 
+QUIET_NS: Final = 2 * NS_PER_S  # from the subscription; a busy book changes every 100 ms
 REFUSED_WAIT_S: Final = 60.0  # before a venue that has refused every stream is asked again
 
 _Reader: TypeAlias = Callable[[Any, int], Sequence[Event]]
@@ -51,10 +53,14 @@ class BinanceConversation:
         self._pace = Pace(int(NS_PER_S / books.rate_hz))
         self._requests = Requests(interval_ns=REQUEST_INTERVAL_NS, timeout_ns=REQUEST_TIMEOUT_NS)
         self._request_id = 0
+        self._refusals = Refusals()
+        self.refused = self._refusals.by_symbol
         self._opened = False
         self._accepted = 0  # streams
         self._ready = False
-        self._unready = set(symbols)  # whose book has not been synchronised yet
+        self._unready = set(symbols)  # whose book may have to be waited for
+        self._quiet_at: int | None = None  # monotonic: what has had no update by then is quiet
+        self._is_quiet = False
         memory.generation += 1
         self._books = {symbol: Depth(symbol, memory.generation, memory, self._after_book) for symbol in symbols}
         self._streams = self._make_streams()
@@ -155,13 +161,18 @@ class BinanceConversation:
         self._memory.counters.subscriptions_refused += 1
         self._want(Notice("subscription refused", {"stream": name, "answer": failure}))
         symbol, _, kind = name.partition("@")
+        self._refusals.refused(symbol.upper(), kind, failure)
         if kind.startswith("depth"):
             self._unready.discard(symbol.upper())
         if self._requests.settled() and not self._accepted:
             self._want(HangUp("every stream was refused", REFUSED_WAIT_S))
 
     def _see_whether_ready(self) -> None:
-        if not self._ready and not self._unready and self.subscribed():
+        """A successor is ready when it has every book that its predecessor has, except those that are quiet."""
+        if self._ready or not self.subscribed():
+            return
+        self._unready = {symbol for symbol in self._unready if self._books[symbol].is_missed(quiet=self._is_quiet)}
+        if not self._unready:
             self._ready = True
             self._want(Ready())
 
@@ -188,8 +199,20 @@ class BinanceConversation:
         if request := self._requests.overdue(now):
             self.wants.append(HangUp(f"no answer to subscription request {request.id}"))
         events = [event for symbol in self._pace.ready(now) if (event := self._top(symbol))]
-        self.due = min(self._pace.due, self._requests.due)
+        self.due = min(self._pace.due, self._requests.due, self._wait_for_quiet(now))
         return events
+
+    def _wait_for_quiet(self, now: int) -> int:
+        """Return when it is known which books are quiet; NEVER when nobody needs to know."""
+        if self._ready or self._is_quiet or not self.subscribed():
+            return NEVER
+        if self._quiet_at is None:
+            self._quiet_at = now + QUIET_NS
+        if now < self._quiet_at:
+            return self._quiet_at
+        self._is_quiet = True
+        self._see_whether_ready()
+        return NEVER
 
     def closed(self) -> Sequence[Event]:
         events = [event for symbol in self._pace.flush() if (event := self._top(symbol))]

@@ -173,6 +173,15 @@ class Depth:
             return True
         return False
 
+    def is_missed(self, *, quiet: bool) -> bool:
+        """True while another connection has this book and this one has yet to get it; without any update, until `quiet`
+        says that there has been time for one: then the book has not changed, and what was published of it holds.
+        """
+        owner = self._owners.get(self.symbol)
+        if owner is None or owner is self or not owner.sync.synchronised or self.sync.synchronised:
+            return False
+        return self.sync.has_begun or not quiet
+
     def closed(self) -> None:
         """The connection is gone; another one may publish its book."""
         if self._owners.get(self.symbol) is self:

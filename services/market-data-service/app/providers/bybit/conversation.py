@@ -22,6 +22,7 @@ from app.providers.bybit.wire import (
     read_text,
 )
 from app.providers.provider import BookOptions, Fetch, HangUp, Notice, Send, Want
+from app.providers.refusals import Refusals
 from md_contract.events import BookL2, Event, Status
 from md_contract.units import NS_PER_S
 
@@ -42,6 +43,8 @@ class BybitConversation:
         self._pace = Pace(int(NS_PER_S / books.rate_hz))
         self._rejoin_pace = Pace(REJOIN_INTERVAL_NS)
         self._subscriptions = Subscriptions()
+        self._refusals = Refusals()
+        self.refused = self._refusals.by_symbol
         self._pings = Pings()
         self._backfill = Backfill(memory, self._want, self._set_aside)
         self._opened_ns = 0  # wall clock
@@ -149,13 +152,16 @@ class BybitConversation:
             self._subscriptions.join([topic])
         elif fate is Fate.JOINED:
             self._carried.add(topic)
+            stream, _, symbol = topic.rpartition(".")
+            self._refusals.joined(symbol, stream)
             if topic in self._trades:
                 self._backfill.joined(self._trades[topic].symbol)
         else:
             self._refused(topic, answer)
 
     def _refused(self, topic: str, answer: str) -> None:
-        symbol = topic.rpartition(".")[2]
+        stream, _, symbol = topic.rpartition(".")
+        self._refusals.refused(symbol, stream, answer)
         self._memory.counters.subscriptions_refused += 1
         self._want(Notice("subscription refused", {"symbol": symbol, "stream": topic, "answer": answer}))
         if topic in self._depths and topic in self._carried:  # it was carried before: it may be again
