@@ -22,9 +22,10 @@ Written by `python tools/failover_diagram.py` from the table in `app/liveness/fa
 active one. Which one that is follows this table. `GET /providers` shows where it stands and why.
 """
 TAIL = """
-- A provider is *failing* while a connection is missing, no market data comes (`FAILOVER_SILENCE_S`), its data comes
-  late (`FAILOVER_LAG_S`), too many frames cannot be used, or it reconnects again and again. It is *healthy* again when
-  none of that has been so for a fifth of the silence limit.
+- A provider is *failing* while a connection is missing (at once when the venue puts us off for longer than that may
+  last), no market data comes (`FAILOVER_SILENCE_S`), its data comes late (`FAILOVER_LAG_S`), too many frames cannot be
+  used, or it reconnects again and again. It is *healthy* again when none of that has been so for a fifth of the silence
+  limit.
 - The *dwell* is the least time between two switches (`FAILOVER_MIN_DWELL_S`), the *probation* the time the primary has
   to stay healthy before it takes over again (`FAILOVER_PROBATION_S`).
 - When neither is healthy nothing is gained by a switch: the active one stays, and `/health` and `/providers` say so.

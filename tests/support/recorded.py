@@ -42,7 +42,8 @@ class Publisher:
             await self.client.publish(event_subject("trade", "BTCUSDT"), encode(trade))
             await self.client.publish(event_subject("quote", "BTCUSDT"), encode(quote))
             await self.client.publish(feature_subject("BTCUSDT"), encode(features))
-        await self.client.flush()
+        await self.client.flush()  # nats-py's ping overtakes what it has to send: this one lets it out,
+        await self.client.flush()  # and this one comes behind it
 
     async def reading(self) -> Any:
         """What the server knows of the recorder's consumer."""
