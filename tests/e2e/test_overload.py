@@ -30,6 +30,7 @@ CAPACITY = 2_000  # events in the bus: a third of a second of the market
 SPILL_MIB = 2  # trades on disk: some seconds of them, so that this bound is reached, too
 MIB = 1 << 20
 KINDS = ("trade", "quote", "book_l2", "heartbeat", "status")
+CONFLATED = ("quote", "book_l2")
 OUTCOMES = ("delivered", "conflated", "dropped", "spilled", "queued")
 TERMS = re.compile(r"(\d+) received = " + r" \+ ".join(rf"(\d+) {outcome}" for outcome in OUTCOMES))
 FULL, ROOM = "bus full: sockets are not read", "bus has room: sockets are read again"
@@ -240,8 +241,23 @@ async def settle(observer: Observer) -> None:
             "the last quotes",
         )
         listening.cancel()
-    await observer.look()
+    async with asyncio.timeout(RECOVERY_S):
+        await observer.look()
+        while told_as_lost(observer.stack) != {kind: observer.account(kind)["conflated"] for kind in CONFLATED}:
+            await asyncio.sleep(0.05)
+            await observer.look()
     await until(lambda: len(reader.in_order) >= observer.stats["link"]["published"], "the last messages")
+
+
+def told_as_lost(stack: Stack) -> dict[str, int]:
+    """What readers were told to miss, in all: the last of it comes some seconds after the overload."""
+    told = dict.fromkeys(CONFLATED, 0)
+    for symbol in SYMBOLS:
+        for status in stack.reader.by_subject.get(f"md.events.status.{symbol}", ()):
+            if status["kind"] == "drop":
+                assert status["detail"]["latest_kept"]
+                told[status["detail"]["type"]] += status["detail"]["missing"]
+    return told
 
 
 def assert_it_was_an_overload(observer: Observer, figures: Figures, producer: Process) -> None:
