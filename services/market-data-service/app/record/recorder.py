@@ -152,7 +152,7 @@ class Recorder:
             code = 1
             for error in group.exceptions:
                 if isinstance(error, HeldError):
-                    log.error("recorder cannot work", why=str(error))  # noqa: TRY400 - as below
+                    log.error("recorder cannot work", why=str(error))  # noqa: TRY400 - it says what to do
                     continue
                 if isinstance(error, StreamError):
                     code = 2  # as the service: with these settings it will never work

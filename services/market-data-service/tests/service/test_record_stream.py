@@ -220,7 +220,7 @@ async def test_what_goes_with_a_deleted_stream_is_a_row_of_gap_and_what_waits_in
             with locked(rows):
                 await publisher.send(11, 200)
                 async with asyncio.timeout(60):
-                    while recorder.reader.room or (await publisher.reading()).num_waiting:  # noqa: ASYNC110
+                    while recorder.reader.room or (await publisher.reading()).num_waiting:  # noqa: ASYNC110 - the server wakes nobody
                         await asyncio.sleep(0.02)
                 await publisher.send(201, 1_000)  # nothing comes any more that tells of these
                 await holds(lambda: recorder.reader.counts()["behind"] == 2 * 990)
